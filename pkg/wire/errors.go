@@ -56,19 +56,27 @@ const (
 	TextGatewayPort           = "attempted to connect to gateway port"
 )
 
-// Texts of -ERR on leaf links (leafnodes 20); solicitors match on substrings of them.
+// Texts of -ERR on leaf links (leafnodes 20).
 const (
-	TextSameClusterName      = "remote leafnode has same cluster name"
-	TextClusterNameSpaces    = "cluster name cannot contain spaces"
-	TextDuplicateLeaf        = "Duplicate Remote LeafNode Connection"
-	TextInvalidSubscription  = "Invalid Subscription"
-	TextStaleLeaf            = "Stale Leaf Node Connection - Closing"
-	TextWrongPort            = "attempted to connect to wrong port" // log only, never sent
-	LoopDetectedMark         = "Loop detected"
-	MinVersionMark           = "connection rejected since minimum version required is"
-	TextAccountAbsentStart   = "Account absent from receive-all-subscriptions-start command"
-	TextAccountAbsentEnd     = "Account absent from receive-all-subscriptions-complete command"
-	TextSubscriptionTooManyT = ", too many tokens"
+	TextSameClusterName     = "remote leafnode has same cluster name"
+	TextClusterNameSpaces   = "cluster name cannot contain spaces"
+	TextDuplicateLeaf       = "Duplicate Remote LeafNode Connection"
+	TextInvalidSubscription = "Invalid Subscription"
+	TextStaleLeaf           = "Stale Leaf Node Connection - Closing"
+	TextWrongPort           = "attempted to connect to wrong port" // solicitor's log, never sent
+)
+
+// What a soliciting leaf looks for in an -ERR, besides [TextSameClusterName], to wait longer
+// before it dials again (leafnodes 14.5).
+const (
+	MarkLoopDetected = "Loop detected"
+	MarkMinVersion   = "connection rejected since minimum version required is"
+)
+
+// Texts of -ERR on gateway connections (gateways 4.5).
+const (
+	TextAccountAbsentStart    = "Account absent from receive-all-subscriptions-start command"
+	TextAccountAbsentComplete = "Account absent from receive-all-subscriptions-complete command"
 )
 
 // quote renders a name the way clients' patterns expect it: in double quotes with `"`
@@ -96,10 +104,86 @@ func TextSubscribeViolation(subject, queue string) string {
 
 // TextTooManyTokens: the subject has more tokens than max_subscription_tokens.
 func TextTooManyTokens(subject string) string {
-	return "Permissions Violation for Subscription to " + quote(subject) + TextSubscriptionTooManyT
+	return "Permissions Violation for Subscription to " + quote(subject) + ", too many tokens"
 }
 
 // TextSubscriptionRemoved: a reload took the permission of a live subscription away.
 func TextSubscriptionRemoved(subject, queue, sid string) string {
 	return TextSubscribeViolation(subject, queue) + " (sid " + quote(sid) + ")"
+}
+
+// TextUnsupportedCompression: the peer's INFO names a compression mode that does not exist. The
+// word route stands in it on leaf links too.
+func TextUnsupportedCompression(mode string) string {
+	return "unsupported route compression mode " + quote(mode)
+}
+
+// TextGatewayOnRoutePort: CONNECT on a route names a gateway.
+func TextGatewayOnRoutePort(gateway string) string {
+	return "Rejecting connection from gateway " + quote(gateway) + " on the Route port"
+}
+
+// TextGatewayOnLeafPort: CONNECT on a leaf link names a gateway.
+func TextGatewayOnLeafPort(gateway string) string {
+	return "Rejecting connection from gateway " + quote(gateway) + " on the leafnode port"
+}
+
+// TextClusterNameConflict: CONNECT on a route is of another cluster.
+func TextClusterNameConflict(theirs, ours string) string {
+	return "Rejecting connection, cluster name " + quote(theirs) + " does not match " + quote(ours)
+}
+
+// TextInvalidPoolIndex: route_pool_idx is out of range; size is the remote's pool size.
+func TextInvalidPoolIndex(index, size int) string {
+	return "Invalid route pool index: " + strconv.Itoa(index) + " - pool size is " + strconv.Itoa(size)
+}
+
+// TextPoolIndexSet: the acceptor's INFO carries an index, which only the dialer chooses.
+func TextPoolIndexSet(index int) string {
+	return "Route pool index should not be set but is set to " + strconv.Itoa(index)
+}
+
+// TextRouteAccountMissing: a dedicated route is for an account that does not exist here.
+func TextRouteAccountMissing(account string) string {
+	return "Unable to lookup account " + quote(account) + ": account missing"
+}
+
+// TextNoRouteForAccount: the account is not among our dedicated ones.
+func TextNoRouteForAccount(account string) string {
+	return "No route for account " + quote(account)
+}
+
+// TextNoDedicatedRoute: a dedicated route, but one of the two does not pool.
+func TextNoDedicatedRoute(account string) string {
+	return "Not possible to have a dedicated route for account " + quote(account) + " between those servers"
+}
+
+// TextGatewayRejected: reject_unknown_cluster refuses the dialer. own is our gateway name.
+func TextGatewayRejected(own string) string {
+	return "Connection to gateway " + quote(own) + " rejected"
+}
+
+// TextGatewayWrongPort: what was dialed as a gateway is none.
+func TextGatewayWrongPort(wanted string) string {
+	return "Attempt to connect to gateway " + quote(wanted) + " using wrong port"
+}
+
+// TextGatewayWrongName: what was dialed is another gateway than wanted.
+func TextGatewayWrongName(own, wanted, theirs string) string {
+	return "Connection from " + quote(own) + " rejected, wanted to connect to " + quote(wanted) +
+		", this is " + quote(theirs)
+}
+
+// TextMinVersion: the leaf is older than min_version.
+func TextMinVersion(least string) string { return MarkMinVersion + " " + quote(least) }
+
+// TextLoopDetected: own loop subject came back over a leaf link.
+func TextLoopDetected(account string) string {
+	return MarkLoopDetected + " for leafnode account=" + quote(account) + ". Delaying attempt to reconnect for 30s"
+}
+
+// TextServerBusy: the leaf listener sheds load. Sent before TLS to our own leafd only;
+// reference solicitors treat it as any other error.
+func TextServerBusy(retryAfterMS int) string {
+	return "Server Busy, retry after " + strconv.Itoa(retryAfterMS)
 }
