@@ -145,24 +145,17 @@ func SplitDeliverReply(reply []byte) (ack, subject []byte, ok bool) {
 	if !longer(reply, AckReplyPrefix) {
 		return reply, nil, false
 	}
-	from, dots := 0, 0
-	for {
-		at := bytes.IndexByte(reply[from:], '@')
-		if at < 0 {
+	for from, dots := 0, 0; ; {
+		n := bytes.IndexByte(reply[from:], '@')
+		if n < 0 {
 			return reply, nil, false
 		}
-		at += from
-		dots += bytes.Count(reply[from:at], dot)
-		if dots >= ackDotsBeforeOrigin {
-			break
+		at := from + n
+		if dots += bytes.Count(reply[from:at], dot); dots >= ackDotsBeforeOrigin {
+			return reply[:at], reply[at+1:], at+1 < len(reply)
 		}
 		from = at + 1
 	}
-	at := from + bytes.IndexByte(reply[from:], '@')
-	if at+1 == len(reply) {
-		return reply, nil, false
-	}
-	return reply[:at], reply[at+1:], true
 }
 
 var dot = []byte{'.'}

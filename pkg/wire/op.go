@@ -84,21 +84,3 @@ func (op *Op) become(k Kind) {
 		*op = Op{Kind: k, fields: op.fields[:0]}
 	}
 }
-
-// parseSize reads 1 to 9 decimal digits, -1 for anything else.
-func parseSize(d []byte) int {
-	if len(d) == 0 || len(d) > maxDigits {
-		return -1
-	}
-	n := 0
-	for _, c := range d {
-		c -= '0'
-		if c > 9 {
-			return -1
-		}
-		n = n*10 + int(c)
-	}
-	return n
-}
-
-const maxDigits = 9
