@@ -1,0 +1,176 @@
+package broker
+
+import (
+	"bytes"
+	"hash/maphash"
+)
+
+const (
+	cacheMin = 32   // slots of a cache in use
+	cacheMax = 4096 // and at most
+	// flushBudget bounds what one block may have queued before its destinations
+	// are flushed early: beyond it, what was queued first leaves the processor's
+	// cache before it is written.
+	flushBudget = 4 << 20
+)
+
+// Inlet is where the messages of one connection enter. It is used by one
+// goroutine, the one that reads the connection.
+type Inlet struct {
+	b    *Broker
+	port *Port
+
+	last  *result   // of the previous message
+	slots []*result // direct-mapped by hash of the subject; nil until used
+	fills int       // results made since the cache grew
+	seed  maphash.Seed
+	rng   uint64
+	spare result // for results that are not kept
+	match []*Sub // scratch
+	full  []byte // scratch: a mapped reply subject
+
+	token  uint64
+	dirty  []Sink
+	queued int
+
+	msgs, bytes int64
+	marked      bool
+}
+
+// NewInlet returns the inlet of a port.
+func (b *Broker) NewInlet(p *Port) *Inlet {
+	in := &Inlet{b: b, port: p, seed: maphash.MakeSeed()}
+	in.rng = maphash.Bytes(in.seed, []byte{1}) | 1
+	return in
+}
+
+// Publish routes m, which came in on this inlet, and returns to how many
+// destinations it was handed. Destinations are written when Flush is called.
+func (in *Inlet) Publish(m *Msg) int {
+	m.From = in.port
+	in.msgs++
+	in.bytes += int64(len(m.Payload))
+	if isMapped(m.Subject) {
+		return in.publishMapped(m)
+	}
+	if full, ok := in.port.Replies.Find(m.Subject); ok {
+		return in.publishAnswer(m, full)
+	}
+	r := in.find(m.Account, m.Subject)
+	if r.empty {
+		return 0
+	}
+	return in.deliver(r, m)
+}
+
+// find returns the destinations of a subject, from the cache if they still hold.
+func (in *Inlet) find(a *Account, subj []byte) *result {
+	if r := in.last; r != nil && r.account == a && bytes.Equal(r.subject, subj) && a.index.Fresh(r.stamp) {
+		return r
+	}
+	if in.slots == nil {
+		in.slots = make([]*result, cacheMin)
+	}
+	i := maphash.Bytes(in.seed, subj) & uint64(len(in.slots)-1)
+	r := in.slots[i]
+	if r != nil && r.account == a && bytes.Equal(r.subject, subj) {
+		r.used = true
+		if !a.index.Fresh(r.stamp) {
+			in.build(r, a, subj, in.port.Reach, false)
+		}
+		in.last = r
+		return r
+	}
+	return in.miss(i, r, a, subj)
+}
+
+// miss makes a result that is not in the cache. One that is in its slot and was
+// used since the last miss there stays: subjects used once, such as reply
+// subjects, do not drive out the ones used often.
+func (in *Inlet) miss(i uint64, old *result, a *Account, subj []byte) *result {
+	if old != nil && old.used {
+		old.used = false
+		in.grow()
+		in.build(&in.spare, a, subj, in.port.Reach, false)
+		return &in.spare
+	}
+	r := old
+	if r == nil {
+		r = new(result)
+		in.slots[i] = r
+	}
+	r.used = false
+	in.build(r, a, subj, in.port.Reach, false)
+	in.last = r
+	return r
+}
+
+// grow doubles the cache after as many conflicts as it has slots.
+func (in *Inlet) grow() {
+	if in.fills++; in.fills < len(in.slots) || len(in.slots) >= cacheMax {
+		return
+	}
+	in.fills = 0
+	bigger := make([]*result, 4*len(in.slots))
+	for _, r := range in.slots {
+		if r != nil {
+			bigger[maphash.Bytes(in.seed, r.subject)&uint64(len(bigger)-1)] = r
+		}
+	}
+	in.slots = bigger
+}
+
+// Rest gives up the cache. To be called when the connection has been idle.
+func (in *Inlet) Rest() {
+	in.slots, in.last, in.match, in.dirty = nil, nil, nil, nil
+	in.spare = result{}
+	in.fills = 0
+}
+
+// mark makes sure that p is flushed at the end of the block.
+func (in *Inlet) mark(p *Port, n int) {
+	if !in.marked {
+		in.marked = true
+		in.token = in.b.blocks.Add(1)
+	}
+	if p.token.Load() != in.token {
+		p.token.Store(in.token)
+		in.dirty = append(in.dirty, p.Sink)
+	}
+	if in.queued += n + 32; in.queued > flushBudget {
+		in.flushDirty()
+	}
+}
+
+// Flush ends a block: what its messages queued is written, and what it counted
+// is published.
+func (in *Inlet) Flush() {
+	if in.msgs > 0 {
+		in.port.In.Msgs.Add(in.msgs)
+		in.port.In.Bytes.Add(in.bytes)
+		in.msgs, in.bytes = 0, 0
+	}
+	if in.marked {
+		in.flushDirty()
+	}
+}
+
+func (in *Inlet) flushDirty() {
+	for i, s := range in.dirty {
+		s.Flush()
+		in.dirty[i] = nil
+	}
+	in.dirty = in.dirty[:0]
+	in.queued = 0
+	in.marked = false
+}
+
+// random is xorshift: cheap, and good enough to share work fairly.
+func (in *Inlet) random(n uint32) uint32 {
+	x := in.rng
+	x ^= x << 13
+	x ^= x >> 7
+	x ^= x << 17
+	in.rng = x
+	return uint32((x >> 32) * uint64(n) >> 32)
+}

@@ -1,0 +1,64 @@
+package broker
+
+// Msg is one message on its way. Its slices are those of the block it was read
+// in: whoever keeps something copies it. It is reused by its source.
+type Msg struct {
+	Account *Account
+	Subject []byte
+	Reply   []byte // nil: none
+	HdrLen  int    // leading bytes of Payload that are the header
+	Payload []byte
+
+	// Groups is the list of queue groups that may be served, when Listed is set
+	// (a message from another server). Otherwise all groups may be.
+	Groups [][]byte
+	Listed bool
+
+	// From is where the message came in.
+	From *Port
+	// Cluster is the leaf cluster that the message comes from, if any.
+	Cluster string
+	// Original is set by a Sink's owner when the subject shown must differ; see
+	// cluster-routes 14.6. nil: Subject is shown.
+	Original []byte
+}
+
+// lists tells whether group g may be served.
+func (m *Msg) lists(g []byte) bool {
+	if !m.Listed {
+		return true
+	}
+	for _, q := range m.Groups {
+		if string(q) == string(g) {
+			return true
+		}
+	}
+	return false
+}
+
+// Sub is one subscription, or one key of interest of another server. All fields
+// but the weight are fixed once it has been added to an account.
+type Sub struct {
+	Port    *Port
+	Account *Account
+	Subject []byte
+	Queue   []byte // nil: plain
+	SID     []byte
+	// Origin is usually the port's; routes carry interest of leaf clusters.
+	Origin Origin
+	Tier   uint8
+	// weight is the number of members that a queue subscription stands for. Changed
+	// with the account locked, read by anybody.
+	weight weight
+	// State belongs to the port's owner, who guards it.
+	State SubState
+}
+
+// SubState is the part of a subscription that its port's owner keeps, under a
+// lock of its own.
+type SubState struct {
+	Delivered int64 // messages queued
+	Max       int64 // remove after so many; 0: no limit
+	Gone      bool  // unsubscribed: nothing more may be queued
+	Filter    bool  // check delivery-time denies
+}

@@ -1,0 +1,282 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Handler is the link on top of a Conn.
+type Handler interface {
+	// HandleBlock is given all bytes that arrived and were not consumed yet.
+	// It returns how many of them it consumed, and how many bytes, counted
+	// from the first one not consumed, it needs to go on (0: at least one
+	// more). A non-nil error ends Serve, which returns it. The block is
+	// valid only during the call.
+	HandleBlock(block []byte) (consumed, need int, err error)
+}
+
+// Options of a Conn.
+type Options struct {
+	// MaxPending is the most that may wait in the outbound queue, in bytes;
+	// 0 means no limit.
+	MaxPending int64
+	// WriteDeadline is how long a write may make no headway; 0 means 10 s.
+	WriteDeadline time.Duration
+	// WriteRetry keeps a connection whose write made some headway before the
+	// deadline; without it the first deadline closes the connection.
+	WriteRetry bool
+	// OnSlow is told each time a write deadline passes with some of the batch
+	// written and WriteRetry set. It may be nil and must not block.
+	OnSlow func()
+}
+
+// Errors with which a connection ends on our side. Serve returns the first
+// that happened.
+var (
+	// ErrSlowPending: the outbound queue would have passed MaxPending.
+	ErrSlowPending = errors.New("slow consumer: pending bytes")
+	// ErrSlowWrite: a write did not finish within WriteDeadline.
+	ErrSlowWrite = errors.New("slow consumer: write deadline")
+	// ErrClosed: closed by this side without another cause.
+	ErrClosed = errors.New("connection closed")
+)
+
+// Conn is one socket with its outbound queue.
+//
+// Invariants:
+//   - queue and pending are guarded by mu; committed bytes are never changed.
+//   - at most one goroutine writes to the socket at a time: the one that set
+//     writing. It owns wire until it clears writing, and before that it looks
+//     again whether something was queued meanwhile, so nothing is left behind.
+//   - once cause is set nothing more is queued; the first cause stays.
+type Conn struct {
+	nc    net.Conn
+	raw   syscall.RawConn
+	opts  Options
+	tls   *tls.Conn
+	layer *tlsLayer
+	s2r   io.Reader // set when reading is S2-compressed
+
+	// Reading; owned by the goroutine that calls ReadLine or Serve.
+	rbuf    []byte // bytes read and not consumed; nil while idle
+	rn      int
+	rerr    error
+	rread   func(fd uintptr) bool
+	rwant   int // size of the next read buffer
+	lineEnd int // end of the line that ReadLine returned, to be dropped
+	started time.Time
+
+	mu      sync.Mutex
+	queue   [][]byte // full chunks, oldest first
+	tail    []byte   // chunk being filled; nil when there is none
+	pending int64    // bytes queued or being written
+	writing bool
+	cause   error
+	done    bool // socket closed
+	hint    int  // bytes of recent bursts: size of the next first chunk
+
+	// Writing; owned by whoever holds writing.
+	wire    [][]byte // encoded chunks, oldest first
+	wireAt  int      // the one being written
+	wireOff int      // bytes of it that are out
+	spare   [][]byte // plain chunks to be encoded
+	enc     encoder
+	wbuf    []byte
+	wn      int
+	werr    error
+	wtry    func(fd uintptr) bool
+	wblock  func(fd uintptr) bool
+
+	inBytes  atomic.Int64
+	outBytes atomic.Int64
+	drained  sync.WaitGroup
+}
+
+// New wraps a TCP (or unix) socket. The Conn owns it from then on.
+func New(nc net.Conn, opts Options) (*Conn, error) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return nil, errors.New("transport: not a socket")
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	if opts.WriteDeadline == 0 {
+		opts.WriteDeadline = 10 * time.Second
+	}
+	if t, ok := nc.(*net.TCPConn); ok {
+		t.SetNoDelay(true)
+	}
+	c := &Conn{nc: nc, raw: raw, opts: opts, rwant: firstRead, started: time.Now()}
+	c.rread = c.readable
+	c.wtry = c.tryWrite
+	c.wblock = c.blockWrite
+	return c, nil
+}
+
+// RemoteAddr is the peer's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// LocalAddr is our address.
+func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+
+// Started is when the Conn was made.
+func (c *Conn) Started() time.Time { return c.started }
+
+// BytesIn and BytesOut count bytes on the socket, all layers included.
+func (c *Conn) BytesIn() int64 { return c.inBytes.Load() }
+
+// BytesOut counts bytes written to the socket.
+func (c *Conn) BytesOut() int64 { return c.outBytes.Load() }
+
+// Pending is the number of bytes in the outbound queue.
+func (c *Conn) Pending() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending
+}
+
+// SetMaxPending changes Options.MaxPending.
+func (c *Conn) SetMaxPending(n int64) {
+	c.mu.Lock()
+	c.opts.MaxPending = n
+	c.mu.Unlock()
+}
+
+// Cause is why the connection ended, nil while it lives.
+func (c *Conn) Cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+// Abort ends the connection at once: what waits is dropped, a blocked read or
+// write returns, Serve returns cause. The first cause counts. It never blocks
+// and may be called from anywhere.
+func (c *Conn) Abort(cause error) {
+	c.mu.Lock()
+	c.abortLocked(cause)
+	c.mu.Unlock()
+}
+
+var longAgo = time.Unix(1, 0)
+
+func (c *Conn) abortLocked(cause error) {
+	if c.cause == nil {
+		if cause == nil {
+			cause = ErrClosed
+		}
+		c.cause = cause
+	}
+	c.dropLocked()
+	if !c.done {
+		// Expiring the deadlines wakes whoever is blocked; the socket itself is
+		// closed by Close, which the reading goroutine's owner calls.
+		c.nc.SetDeadline(longAgo)
+	}
+}
+
+// Finish ends the connection after what waits has been written, within limit.
+// Nothing more can be queued. The write side is shut down and input is
+// discarded for a short bounded time, so that the peer gets to read the last
+// bytes rather than a reset; then the socket is closed. It blocks for at most
+// about twice limit, and must be called from the goroutine that reads.
+func (c *Conn) Finish(cause error, limit time.Duration) {
+	c.mu.Lock()
+	if c.cause == nil {
+		if cause == nil {
+			cause = ErrClosed
+		}
+		c.cause = cause
+	} else {
+		c.mu.Unlock()
+		c.Close()
+		return
+	}
+	claimed := !c.writing
+	if claimed {
+		c.writing = true
+	}
+	c.nc.SetWriteDeadline(time.Now().Add(limit))
+	c.mu.Unlock()
+	if claimed {
+		c.drainLoop()
+	} else {
+		c.drained.Wait()
+	}
+	if c.tls != nil {
+		c.tls.CloseWrite()
+		c.layer.flushDirect()
+	}
+	if h, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		h.CloseWrite()
+		c.nc.SetReadDeadline(time.Now().Add(min(limit, lingerLimit)))
+		b := getBuf(16 << 10)
+		for seen := 0; seen < lingerBytes; {
+			n, err := c.nc.Read(b[:cap(b)])
+			seen += n
+			if err != nil {
+				break
+			}
+		}
+		putBuf(b)
+	}
+	c.Close()
+}
+
+const (
+	lingerLimit = 250 * time.Millisecond
+	lingerBytes = 8 << 20
+)
+
+// Close closes the socket and drops what waits. Only the goroutine that reads,
+// or the owner of a Conn that is not being read, may call it.
+func (c *Conn) Close() {
+	c.mu.Lock()
+	if c.cause == nil {
+		c.cause = ErrClosed
+	}
+	done := c.done
+	c.done = true
+	c.dropLocked()
+	c.mu.Unlock()
+	if !done {
+		c.nc.Close()
+	}
+	c.drained.Wait()
+	if c.rbuf != nil {
+		putBuf(c.rbuf)
+		c.rbuf = nil
+	}
+}
+
+// dropLocked empties the queue. What a writer holds in wire stays its own.
+func (c *Conn) dropLocked() {
+	for i, b := range c.queue {
+		c.pending -= int64(len(b))
+		putBuf(b)
+		c.queue[i] = nil
+	}
+	c.queue = c.queue[:0]
+	if c.tail != nil {
+		c.pending -= int64(len(c.tail))
+		putBuf(c.tail)
+		c.tail = nil
+	}
+}
+
+// TLSState is the state of the TLS layer, nil without one.
+func (c *Conn) TLSState() *tls.ConnectionState {
+	if c.tls == nil {
+		return nil
+	}
+	s := c.tls.ConnectionState()
+	return &s
+}
