@@ -1,29 +1,33 @@
 package interest
 
 import (
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
-
-	"github.com/banyanmq/banyan/pkg/subject"
 )
 
-// Index maps subject patterns to values of type V. It is safe for concurrent
-// use. Use New.
+// Index maps subject patterns to values of type V, which should be small: a
+// pointer or a number. It is safe for concurrent use: Insert and Remove go one
+// after the other, for about a microsecond each; Match runs beside other Match
+// calls. Make it with New.
 type Index[V comparable] struct {
-	mu      sync.RWMutex
-	list    []item[V]
-	changes atomic.Uint64
+	epochs atomic.Pointer[epochs] // replaced under mu
+	seed   maphash.Seed
+
+	mu    sync.RWMutex
+	cur   *core[V] // nil until there is a first pair
+	old   *core[V] // being moved to cur, nil most of the time
+	next  uint32   // node of old at which moving goes on
+	scans int      // Walk and Overlapping under way: nothing is moved meanwhile
+	bumps uint64   // since epochs was replaced
+	buf   []byte   // the pattern being moved
+	floor uint32   // size from which tidy cares
 }
 
-type item[V comparable] struct {
-	pattern []byte
-	v       V
-}
-
-// New returns an empty index.
+// New returns an empty index. It costs a few hundred bytes.
 func New[V comparable]() *Index[V] {
-	x := &Index[V]{}
-	x.changes.Store(1)
+	x := &Index[V]{seed: maphash.MakeSeed(), floor: tidyFrom}
+	x.epochs.Store(newEpochs(epochsFirst, 1))
 	return x
 }
 
@@ -32,81 +36,124 @@ func New[V comparable]() *Index[V] {
 func (x *Index[V]) Insert(pattern []byte, v V) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, it := range x.list {
-		if it.v == v && string(it.pattern) == string(pattern) {
-			return
-		}
+	if x.cur == nil {
+		x.cur = newCore[V](x.seed)
 	}
-	x.list = append(x.list, item[V]{append([]byte(nil), pattern...), v})
-	x.changes.Add(1)
+	// A pattern is in one core only: equal pairs are seen, and Walk meets each
+	// pattern once.
+	c := x.cur
+	if x.old != nil && x.old.holds(pattern) {
+		c = x.old
+	}
+	if c.insert(pattern, v) {
+		x.bump(pattern)
+		x.tidy()
+	}
 }
 
 // Remove takes v away from pattern and reports whether it was there.
 func (x *Index[V]) Remove(pattern []byte, v V) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for i, it := range x.list {
-		if it.v == v && string(it.pattern) == string(pattern) {
-			x.list = append(x.list[:i], x.list[i+1:]...)
-			x.changes.Add(1)
-			return true
-		}
+	if x.cur == nil {
+		return false
 	}
-	return false
+	if !x.cur.remove(pattern, v) && (x.old == nil || !x.old.remove(pattern, v)) {
+		return false
+	}
+	x.bump(pattern)
+	x.tidy()
+	return true
 }
 
 // Match appends to dst the values of all patterns that match the published
 // subject, in no particular order: a value appears once for each of its
-// patterns that matches.
+// patterns that matches. Wildcards in the subject have no meaning; a subject
+// with an empty token matches nothing (see subject.Match). It allocates only
+// if dst is too small.
 func (x *Index[V]) Match(subj []byte, dst []V) []V {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	for _, it := range x.list {
-		if subject.Match(it.pattern, subj) {
-			dst = append(dst, it.v)
-		}
+	if x.cur == nil {
+		return dst
+	}
+	if x.old != nil {
+		dst = x.old.matchValues(subj, dst)
+	}
+	return x.cur.matchValues(subj, dst)
+}
+
+func (c *core[V]) matchValues(subj []byte, dst []V) []V {
+	var buf [64]uint32
+	for _, id := range c.match(subj, buf[:0]) {
+		dst = c.appendValues(c.nodes.at(id), dst)
 	}
 	return dst
 }
 
 // MatchesAny reports whether any pattern matches the published subject.
-func (x *Index[V]) MatchesAny(subj []byte) bool { return len(x.Match(subj, nil)) > 0 }
+func (x *Index[V]) MatchesAny(subj []byte) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var buf [64]uint32
+	return x.cur != nil && len(x.cur.match(subj, buf[:0])) > 0 ||
+		x.old != nil && len(x.old.match(subj, buf[:0])) > 0
+}
 
-// Len returns the number of (pattern, value) pairs.
+// Len returns the number of pairs.
 func (x *Index[V]) Len() int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return len(x.list)
+	return x.n()
 }
 
-// Overlapping calls f for each pair whose pattern has a subject in common with
-// the given pattern, until f returns false. The pattern passed to f is valid
-// during the call only. f must not use the index.
-func (x *Index[V]) Overlapping(pattern []byte, f func(pattern []byte, v V) bool) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	for _, it := range x.list {
-		if subject.Overlap(it.pattern, pattern) && !f(it.pattern, it.v) {
-			return
+func (x *Index[V]) n() int {
+	n := 0
+	if x.cur != nil {
+		n = x.cur.n
+	}
+	if x.old != nil {
+		n += x.old.n
+	}
+	return n
+}
+
+const (
+	tidyFrom  = vecSeg
+	tidyNodes = 64 // nodes looked at per change while a core is moved
+	tidyMoves = 4  // patterns moved per change
+)
+
+// tidy gives memory back after a mass removal. A core that has become sparse
+// is moved, a few patterns with each later change, to a new one; while that
+// lasts a pattern is in either of the two, and Match asks both.
+func (x *Index[V]) tidy() {
+	if x.scans > 0 {
+		return
+	}
+	if x.old == nil {
+		switch {
+		case !x.cur.sparse(x.floor):
+		case x.cur.n == 0:
+			x.cur = nil
+		default:
+			x.old, x.cur, x.next = x.cur, newCore[V](x.seed), 1
 		}
+		return
+	}
+	moves := tidyMoves
+	for range tidyNodes {
+		if x.next >= x.old.nodes.n || moves == 0 {
+			break
+		}
+		if x.old.nodes.at(x.next).hasValues() {
+			x.buf = x.old.appendPattern(x.buf[:0], x.next)
+			x.old.moveTo(x.cur, x.next, x.buf)
+			moves--
+		}
+		x.next++
+	}
+	if x.old.n == 0 {
+		x.old, x.buf = nil, nil
 	}
 }
-
-// Walk calls f for each pair until f returns false, under the same conditions
-// as Overlapping.
-func (x *Index[V]) Walk(f func(pattern []byte, v V) bool) {
-	x.Overlapping([]byte(">"), f)
-}
-
-// Stamp identifies the state of the interest in one subject. The zero Stamp is
-// never fresh.
-type Stamp struct {
-	sum uint64
-}
-
-// Stamp returns the state of the interest in subj. It is taken before the
-// Match whose result it guards.
-func (x *Index[V]) Stamp(subj []byte) Stamp { return Stamp{x.changes.Load()} }
-
-// Fresh reports whether the result of a Match made after s was taken still holds.
-func (x *Index[V]) Fresh(s Stamp) bool { return s.sum == x.changes.Load() }

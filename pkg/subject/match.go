@@ -25,9 +25,8 @@ func sameToken[A, B Text](a A, i, iEnd int, b B, j, jEnd int) bool {
 }
 
 // Match reports whether the published subject literal reaches subscriptions to
-// pattern. The tokens "*" and ">" of literal have no meaning of their own: they
-// are matched like any other token, by equal tokens never (a pattern cannot
-// spell them) but by wildcards. A literal with an empty token matches nothing,
+// pattern. The tokens "*" and ">" of literal have no meaning of their own: like
+// any other token they are matched by the wildcards of pattern. A literal with an empty token matches nothing,
 // not even ">".
 //
 // The pattern is valid in the sense of ValidSubscribe; for others the result
