@@ -59,6 +59,17 @@ func (c *Conn) Commit(b []byte) {
 	c.mu.Unlock()
 }
 
+// Locked runs f under the lock that is held between Reserve and Commit. f must
+// be short and must not call methods of c.
+func (c *Conn) Locked(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+// Cancel unlocks the queue after Reserve without queuing anything.
+func (c *Conn) Cancel() { c.mu.Unlock() }
+
 // Write queues a copy of p. It reports whether the connection took it.
 func (c *Conn) Write(p []byte) bool {
 	b := c.Reserve(len(p))
