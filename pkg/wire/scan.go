@@ -1,6 +1,10 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // Limits of lines. Sizes have at most nine digits, whoever sends them.
 const (
@@ -68,22 +72,41 @@ func skipLine(b []byte, off int) (next int, err error) {
 // cutToken takes the first token off s, which must not start with a blank, and the blanks
 // behind it. dirty: the token holds CR or NUL. Other control bytes are ordinary (client-protocol 8).
 func cutToken(s []byte) (token, rest []byte, dirty bool) {
-	for i, c := range s {
-		if c > ' ' {
-			continue
-		}
-		switch c {
-		case ' ', '\t':
-			rest = s[i+1:]
-			for len(rest) > 0 && isBlank(rest[0]) {
-				rest = rest[1:]
-			}
-			return s[:i], rest, dirty
-		case '\r', 0:
-			dirty = true
+	end := lowByte(s, 0)
+	for end < len(s) && !isBlank(s[end]) {
+		dirty = dirty || s[end] == '\r' || s[end] == 0
+		end = lowByte(s, end+1)
+	}
+	next := end
+	for next < len(s) && isBlank(s[next]) {
+		next++
+	}
+	return s[:end], s[next:], dirty
+}
+
+const (
+	everyByte = 0x0101010101010101
+	highBits  = everyByte << 7
+)
+
+// lowByte gives the index of the first byte at or behind from that is a blank or a control
+// byte, len(s) if none is. It looks at eight bytes at a time: a byte up to 0x20 borrows
+// when 0x21 is taken from it. A borrow may flag the next byte up as well, so only the
+// lowest flag counts.
+func lowByte(s []byte, from int) int {
+	i := from
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64(s[i:])
+		if low := (x - everyByte*(' '+1)) &^ x & highBits; low != 0 {
+			return i + bits.TrailingZeros64(low)>>3
 		}
 	}
-	return s, nil, dirty
+	for ; i < len(s); i++ {
+		if s[i] <= ' ' {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // cutSize takes the last token off s, trailing blanks included, and reads it as a size.
