@@ -1,7 +1,5 @@
 package interest
 
-import "hash/maphash"
-
 const (
 	groupFrom = 9  // values of one pattern from which they form a group
 	groupTo   = 4  // values at which a group becomes a list again
@@ -9,17 +7,26 @@ const (
 )
 
 // core is the index without locks: a tree of tokens and the values of its
-// nodes. The few values of a node are a linked list of numbers; many, as for a
-// subject that a whole fleet listens to, are a group of their own.
+// nodes. Most patterns have one value, which stands in vals under the node's own
+// number. The others of a few are a linked list of numbers in over, and many, as
+// for a subject that a whole fleet listens to, are a group of their own.
 type core[V comparable] struct {
 	tree
-	vals      vec[V]      // number 0 is not used
-	links     vec[uint32] // next of each value in its list, 0 at the end
-	freeVals  uint32
-	liveVals  uint32
+	vals vec[V] // by node
+
+	over     vec[V]      // number 0 is not used
+	links    vec[uint32] // the next of each in its list, 0 at the end
+	freeOver uint32
+	liveOver uint32
+
 	groups    []group[V]
 	freeGroup []uint32
-	n         int // pairs
+
+	// more is the list's head or the group's number of the nodes with flagMore
+	// or flagGroup.
+	more map[uint32]uint32
+
+	n int // pairs
 }
 
 // group is the values of one node in a row, for fast copying.
@@ -28,172 +35,244 @@ type group[V comparable] struct {
 	pos  map[V]uint32 // where each is in vals; nil while there are few
 }
 
-func newCore[V comparable](seed maphash.Seed) *core[V] {
+func newCore[V comparable](h hasher) *core[V] {
 	c := &core[V]{}
-	c.init(seed)
-	var none V
-	c.vals.push(none)
-	c.links.push(0)
+	c.init(h)
 	return c
 }
 
 // insert reports whether the pair is new.
 func (c *core[V]) insert(pattern []byte, v V) bool {
-	id := c.add(pattern)
-	n := c.nodes.at(id)
-	if n.meta&flagGroup != 0 {
-		if !c.groups[n.values].add(v) {
-			return false
-		}
-		c.n++
-		return true
+	if !c.addValue(c.addNode(pattern), v) {
+		return false
 	}
-	count := 0
-	for e := n.values; e != 0; e = *c.links.at(e) {
-		if *c.vals.at(e) == v {
+	c.n++
+	return true
+}
+
+// addNode returns the node of the pattern, made if need be, with room for a value.
+func (c *core[V]) addNode(pattern []byte) uint32 {
+	id := c.add(pattern)
+	var none V
+	for c.vals.n < c.nodes.n {
+		c.vals.push(none)
+	}
+	return id
+}
+
+func (c *core[V]) addValue(id uint32, v V) bool {
+	n := c.nodes.at(id)
+	switch {
+	case n.meta&flagVal == 0:
+		*c.vals.at(id) = v
+		n.meta |= flagVal
+		return true
+	case n.meta&flagGroup != 0:
+		return c.groups[c.more[id]].add(v)
+	case *c.vals.at(id) == v:
+		return false
+	}
+	head, count := uint32(0), 1
+	if n.meta&flagMore != 0 {
+		head = c.more[id]
+	}
+	for e := head; e != 0; e = *c.links.at(e) {
+		if *c.over.at(e) == v {
 			return false
 		}
 		count++
 	}
 	if count+1 == groupFrom {
-		c.toGroup(n)
-		c.groups[n.values].add(v)
-	} else {
-		c.pushValue(n, v)
+		c.toGroup(id)
+		return c.groups[c.more[id]].add(v)
 	}
-	c.n++
+	if c.more == nil {
+		c.more = make(map[uint32]uint32)
+	}
+	c.more[id] = c.newOver(v, head)
+	n.meta |= flagMore
 	return true
 }
 
 // remove reports whether the pair was there.
 func (c *core[V]) remove(pattern []byte, v V) bool {
 	id := c.find(pattern)
-	if id == 0 {
+	if id == 0 || !c.nodes.at(id).hasValues() || !c.removeValue(id, v) {
 		return false
 	}
-	n := c.nodes.at(id)
-	if n.meta&flagGroup != 0 {
-		g := &c.groups[n.values]
+	c.n--
+	c.prune(id)
+	return true
+}
+
+func (c *core[V]) removeValue(id uint32, v V) bool {
+	n, one := c.nodes.at(id), c.vals.at(id)
+	switch {
+	case n.meta&flagGroup != 0:
+		g := &c.groups[c.more[id]]
 		if !g.remove(v) {
 			return false
 		}
 		if len(g.vals) == groupTo {
-			c.toList(n)
+			for _, v := range c.dropGroup(id).vals {
+				c.addValue(id, v)
+			}
 		}
-		c.n--
+		return true
+	case n.meta&flagMore == 0:
+		if *one != v {
+			return false
+		}
+		var none V
+		*one = none
+		n.meta &^= flagVal
 		return true
 	}
-	for at := &n.values; *at != 0; at = c.links.at(*at) {
-		if e := *at; *c.vals.at(e) == v {
-			*at = *c.links.at(e)
-			c.freeValue(e)
-			c.n--
-			c.prune(id)
-			return true
+	head := c.more[id]
+	at := &head
+	if *one == v {
+		*one = *c.over.at(head)
+	} else {
+		for *at != 0 && *c.over.at(*at) != v {
+			at = c.links.at(*at)
+		}
+		if *at == 0 {
+			return false
 		}
 	}
-	return false
+	e := *at
+	*at = *c.links.at(e)
+	c.releaseOver(e)
+	c.setMore(id, head)
+	return true
 }
 
-func (c *core[V]) pushValue(n *node, v V) {
-	e := c.freeVals
-	if e != 0 {
-		c.freeVals = *c.links.at(e)
-		*c.vals.at(e), *c.links.at(e) = v, n.values
-	} else {
-		e = c.vals.push(v)
-		c.links.push(n.values)
+func (c *core[V]) setMore(id, head uint32) {
+	if head != 0 {
+		c.more[id] = head
+		return
 	}
-	n.values = e
-	c.liveVals++
+	delete(c.more, id)
+	c.nodes.at(id).meta &^= flagMore
 }
 
-// freeValue also forgets the value, so that the collector can have it.
-func (c *core[V]) freeValue(e uint32) {
+func (c *core[V]) newOver(v V, next uint32) uint32 {
+	if c.over.n == 0 {
+		var none V
+		c.over.push(none)
+		c.links.push(0)
+	}
+	c.liveOver++
+	e := c.freeOver
+	if e == 0 {
+		c.links.push(next)
+		return c.over.push(v)
+	}
+	c.freeOver = *c.links.at(e)
+	*c.over.at(e), *c.links.at(e) = v, next
+	return e
+}
+
+// releaseOver also forgets the value, so that the collector can have it.
+func (c *core[V]) releaseOver(e uint32) {
 	var none V
-	*c.vals.at(e), *c.links.at(e) = none, c.freeVals
-	c.freeVals = e
-	c.liveVals--
+	*c.over.at(e), *c.links.at(e) = none, c.freeOver
+	c.freeOver = e
+	c.liveOver--
 }
 
-// appendValues appends the values of n to dst.
-func (c *core[V]) appendValues(n *node, dst []V) []V {
-	if n.meta&flagGroup != 0 {
-		return append(dst, c.groups[n.values].vals...)
+// appendValues appends the values of the node to dst.
+func (c *core[V]) appendValues(id uint32, dst []V) []V {
+	meta := c.nodes.at(id).meta
+	if meta&flagGroup != 0 {
+		return append(dst, c.groups[c.more[id]].vals...)
 	}
-	for e := n.values; e != 0; e = *c.links.at(e) {
-		dst = append(dst, *c.vals.at(e))
+	dst = append(dst, *c.vals.at(id))
+	if meta&flagMore != 0 {
+		for e := c.more[id]; e != 0; e = *c.links.at(e) {
+			dst = append(dst, *c.over.at(e))
+		}
 	}
 	return dst
 }
 
-func (c *core[V]) toGroup(n *node) {
-	g := group[V]{vals: c.appendValues(n, make([]V, 0, 2*groupFrom))}
-	for e := n.values; e != 0; {
-		next := *c.links.at(e)
-		c.freeValue(e)
-		e = next
+// clearList takes all values away from a node without a group.
+func (c *core[V]) clearList(id uint32) {
+	n := c.nodes.at(id)
+	if n.meta&flagMore != 0 {
+		for e := c.more[id]; e != 0; {
+			next := *c.links.at(e)
+			c.releaseOver(e)
+			e = next
+		}
+		c.setMore(id, 0)
 	}
-	c.setGroup(n, g)
+	var none V
+	*c.vals.at(id) = none
+	n.meta &^= flagVal
 }
 
-func (c *core[V]) setGroup(n *node, g group[V]) {
-	n.meta |= flagGroup
-	if k := len(c.freeGroup); k > 0 {
-		n.values = c.freeGroup[k-1]
-		c.freeGroup = c.freeGroup[:k-1]
-		c.groups[n.values] = g
-		return
-	}
-	n.values = uint32(len(c.groups))
-	c.groups = append(c.groups, g)
+func (c *core[V]) toGroup(id uint32) {
+	g := group[V]{vals: c.appendValues(id, make([]V, 0, 2*groupFrom))}
+	c.clearList(id)
+	c.setGroup(id, g)
 }
 
-func (c *core[V]) dropGroup(n *node) group[V] {
-	g := c.groups[n.values]
-	c.groups[n.values] = group[V]{}
-	c.freeGroup = append(c.freeGroup, n.values)
-	n.meta &^= flagGroup
-	n.values = 0
+// setGroup gives g to a node without values.
+func (c *core[V]) setGroup(id uint32, g group[V]) {
+	k := uint32(len(c.groups))
+	if last := len(c.freeGroup) - 1; last >= 0 {
+		k = c.freeGroup[last]
+		c.freeGroup = c.freeGroup[:last]
+		c.groups[k] = g
+	} else {
+		c.groups = append(c.groups, g)
+	}
+	if c.more == nil {
+		c.more = make(map[uint32]uint32)
+	}
+	c.more[id] = k
+	c.nodes.at(id).meta |= flagVal | flagGroup
+}
+
+func (c *core[V]) dropGroup(id uint32) group[V] {
+	k := c.more[id]
+	g := c.groups[k]
+	c.groups[k] = group[V]{}
+	c.freeGroup = append(c.freeGroup, k)
+	delete(c.more, id)
+	c.nodes.at(id).meta &^= flagVal | flagGroup
 	return g
 }
 
-func (c *core[V]) toList(n *node) {
-	for _, v := range c.dropGroup(n).vals {
-		c.pushValue(n, v)
-	}
-}
-
-// moveTo moves all values of the node to another core, where their pattern has
-// none, and returns how many there were.
-func (c *core[V]) moveTo(to *core[V], id uint32, pattern []byte) int {
-	n := c.nodes.at(id)
-	dst := to.nodes.at(to.add(pattern))
+// moveTo moves all values of the node to another core, in which its pattern
+// has none.
+func (c *core[V]) moveTo(to *core[V], id uint32, pattern []byte) {
+	dst := to.addNode(pattern)
 	moved := 0
-	if n.meta&flagGroup != 0 {
-		g := c.dropGroup(n)
+	if c.nodes.at(id).meta&flagGroup != 0 {
+		g := c.dropGroup(id)
 		moved = len(g.vals)
 		to.setGroup(dst, g)
+	} else {
+		var buf [groupFrom]V
+		for _, v := range c.appendValues(id, buf[:0]) {
+			to.addValue(dst, v)
+			moved++
+		}
+		c.clearList(id)
 	}
-	for e := n.values; e != 0; moved++ {
-		to.pushValue(dst, *c.vals.at(e))
-		next := *c.links.at(e)
-		c.freeValue(e)
-		e = next
-	}
-	n.values = 0
 	c.n -= moved
 	to.n += moved
 	c.prune(id)
-	return moved
 }
 
 // sparse reports whether the core holds much less than it once did. One that
-// never had more than floor nodes or values, or 64 bytes of tokens for each, is
+// never had more than floor nodes or further values, or 64 bytes of tokens for each, is
 // not worth the trouble.
 func (c *core[V]) sparse(floor uint32) bool {
 	return c.nodes.n > floor && c.live < c.nodes.n/4 ||
-		c.vals.n > floor && c.liveVals < c.vals.n/4 ||
+		c.over.n > floor && c.liveOver < c.over.n/4 ||
 		c.arena.size > 64*int(floor) && c.arena.live < c.arena.size/4
 }
 

@@ -1,7 +1,6 @@
 package interest
 
 import (
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 )
@@ -12,7 +11,7 @@ import (
 // calls. Make it with New.
 type Index[V comparable] struct {
 	epochs atomic.Pointer[epochs] // replaced under mu
-	seed   maphash.Seed
+	hasher hasher
 
 	mu    sync.RWMutex
 	cur   *core[V] // nil until there is a first pair
@@ -26,7 +25,7 @@ type Index[V comparable] struct {
 
 // New returns an empty index. It costs a few hundred bytes.
 func New[V comparable]() *Index[V] {
-	x := &Index[V]{seed: maphash.MakeSeed(), floor: tidyFrom}
+	x := &Index[V]{hasher: newHasher(), floor: tidyFrom}
 	x.epochs.Store(newEpochs(epochsFirst, 1))
 	return x
 }
@@ -37,7 +36,7 @@ func (x *Index[V]) Insert(pattern []byte, v V) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.cur == nil {
-		x.cur = newCore[V](x.seed)
+		x.cur = newCore[V](x.hasher)
 	}
 	// A pattern is in one core only: equal pairs are seen, and Walk meets each
 	// pattern once.
@@ -86,7 +85,7 @@ func (x *Index[V]) Match(subj []byte, dst []V) []V {
 func (c *core[V]) matchValues(subj []byte, dst []V) []V {
 	var buf [64]uint32
 	for _, id := range c.match(subj, buf[:0]) {
-		dst = c.appendValues(c.nodes.at(id), dst)
+		dst = c.appendValues(id, dst)
 	}
 	return dst
 }
@@ -137,7 +136,7 @@ func (x *Index[V]) tidy() {
 		case x.cur.n == 0:
 			x.cur = nil
 		default:
-			x.old, x.cur, x.next = x.cur, newCore[V](x.seed), 1
+			x.old, x.cur, x.next = x.cur, newCore[V](x.hasher), 1
 		}
 		return
 	}

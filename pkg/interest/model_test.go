@@ -192,7 +192,7 @@ func checkInvariants(t interface{ Fatalf(string, ...any) }, x *Index[int]) {
 		if c == nil {
 			continue
 		}
-		live, vals, tokenBytes, inTable := 0, 0, 0, 0
+		live, vals, tokenBytes, inTable, more := 0, 0, 0, 0, 0
 		for id := range c.nodes.n {
 			n := c.nodes.at(id)
 			if n.meta&flagFree != 0 {
@@ -207,12 +207,24 @@ func checkInvariants(t interface{ Fatalf(string, ...any) }, x *Index[int]) {
 					tokenBytes += arenaUnits(k) * arenaUnit
 				}
 			}
-			if n.meta&flagGroup == 0 {
-				for e := n.values; e != 0; e = *c.links.at(e) {
+			switch n.meta & (flagVal | flagMore | flagGroup) {
+			case flagVal | flagMore:
+				for e := c.more[id]; e != 0; e = *c.links.at(e) {
 					vals++
 				}
-			} else if k := len(c.groups[n.values].vals); k <= groupTo {
-				t.Fatalf("group of %d", k)
+				more++
+			case flagVal | flagGroup:
+				if k := len(c.groups[c.more[id]].vals); k <= groupTo {
+					t.Fatalf("group of %d", k)
+				}
+				more++
+			case 0:
+				if id < c.vals.n && *c.vals.at(id) != 0 {
+					t.Fatalf("node %d keeps a value", id)
+				}
+			case flagVal:
+			default:
+				t.Fatalf("flags of %d are %x", id, n.meta)
 			}
 			want, prev, rank := uint32(0), uint32(0), 0
 			for ch := n.first; ch != 0; ch = c.nodes.at(ch).next {
@@ -243,9 +255,9 @@ func checkInvariants(t interface{ Fatalf(string, ...any) }, x *Index[int]) {
 				used += int(s.used)
 			}
 		}
-		if live != int(c.live) || vals != int(c.liveVals) || tokenBytes != c.arena.live || used != inTable {
+		if live != int(c.live) || vals != int(c.liveOver) || more != len(c.more) || tokenBytes != c.arena.live || used != inTable {
 			t.Fatalf("counts: nodes %d/%d values %d/%d token bytes %d/%d table %d/%d",
-				live, c.live, vals, c.liveVals, tokenBytes, c.arena.live, used, inTable)
+				live, c.live, vals, c.liveOver, tokenBytes, c.arena.live, used, inTable)
 		}
 	}
 }

@@ -80,11 +80,11 @@ type Stamp struct {
 // Match whose result it guards.
 func (x *Index[V]) Stamp(subj []byte) Stamp {
 	e := x.epochs.Load()
-	s := Stamp{whole: e.slot(x.seed, subj, saltWhole)}
+	s := Stamp{whole: e.slot(x.hasher.seed, subj, saltWhole)}
 	if i := bytes.IndexByte(subj, '.'); i >= 0 {
-		s.one = e.slot(x.seed, subj[:i], saltOne)
+		s.one = e.slot(x.hasher.seed, subj[:i], saltOne)
 		if j := bytes.IndexByte(subj[i+1:], '.'); j >= 0 {
-			s.two = e.slot(x.seed, subj[:i+1+j], saltTwo)
+			s.two = e.slot(x.hasher.seed, subj[:i+1+j], saltTwo)
 		}
 	}
 	s.sum = e.sum(s)
@@ -106,7 +106,7 @@ func (x *Index[V]) Fresh(s Stamp) bool { return x.epochs.Load().sum(s) == s.sum 
 // lock and has made the change already.
 func (x *Index[V]) bump(pattern []byte) {
 	e := x.epochs.Load()
-	c := &e.slots[e.patternSlot(x.seed, pattern)]
+	c := &e.slots[e.patternSlot(x.hasher.seed, pattern)]
 	atomic.AddUint64(c, 1)
 	if x.bumps++; x.bumps >= uint64(4*len(e.slots)) {
 		x.growEpochs(e)

@@ -3,29 +3,24 @@ package interest
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/maphash"
-	"math/bits"
 
 	"github.com/banyanmq/banyan/pkg/subject"
 )
 
-const inlineToken = 12
-
 // node is one token of one or more patterns; the path from the root spells the
 // pattern. All links are node numbers, 0 for none, so the collector has nothing
-// to follow.
+// to follow. A node is half a cache line.
 //
 // Children stand in a list, "*" first, then ">", then the literal tokens;
 // the flags tell which of the three kinds there are. Literal children are found
 // through the table, the two wildcards at the head of the list.
 type node struct {
 	parent, first, next, prev uint32
-	// values is the head of the value list or, with flagGroup, the group's
-	// number. Guarded like everything else here by the index's lock.
-	values uint32
-	meta   uint32 // flags, and the token's length in the low bits
-	// tok is the token or, when it is longer, its reference in the arena and
-	// its first bytes.
+
+	meta uint32 // flags, and the token's length in the low bits
+
+	// tok is the token, padded with zeros, or if it is longer than that its
+	// reference in the arena and its first eight bytes.
 	tok [inlineToken]byte
 }
 
@@ -33,15 +28,21 @@ const (
 	flagStar  = 1 << (31 - iota) // has a child "*"
 	flagRest                     // has a child ">"
 	flagLit                      // has a literal child
-	flagGroup                    // values counts as a group's number
+	flagVal                      // the pattern that ends here has values
+	flagMore                     // more than one of them, in a list
+	flagGroup                    // many of them, in a group
 	flagFree                     // not in use; next links the free ones
 
-	lenMask = 1<<26 - 1
+	lenMask = 1<<25 - 1 // far above what a control line can hold
 )
 
 func (n *node) tokenLen() int { return int(n.meta & lenMask) }
 
-func (n *node) hasValues() bool { return n.values != 0 || n.meta&flagGroup != 0 }
+func (n *node) hasValues() bool { return n.meta&flagVal != 0 }
+
+func (n *node) has(k *key) bool {
+	return binary.LittleEndian.Uint64(n.tok[:]) == k.lo && binary.LittleEndian.Uint32(n.tok[8:]) == k.hi
+}
 
 // isWild reports whether n is its parent's "*" or ">". No literal child of a
 // valid pattern has such a token.
@@ -51,7 +52,7 @@ func (n *node) isWild() bool {
 
 // tree holds the tokens of the patterns, without their values.
 type tree struct {
-	seed  maphash.Seed
+	hasher
 	nodes vec[node] // number 0 is the root
 	table table
 	arena arena
@@ -59,14 +60,9 @@ type tree struct {
 	live  uint32 // nodes in use, the root excluded
 }
 
-func (t *tree) init(seed maphash.Seed) {
-	t.seed = seed
+func (t *tree) init(h hasher) {
+	t.hasher = h
 	t.nodes.push(node{})
-}
-
-func slotHash(tokenHash uint64, parent uint32) uint32 {
-	hi, lo := bits.Mul64(tokenHash^uint64(parent)*0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
-	return uint32(hi ^ lo)
 }
 
 // token returns n's token, valid until the tree changes.
@@ -79,39 +75,40 @@ func (t *tree) token(n *node) []byte {
 }
 
 // literal returns the child of parent with a literal token, 0 if there is none.
-func (t *tree) literal(parent uint32, tok []byte, tokenHash uint64) uint32 {
+func (t *tree) literal(parent uint32, k *key) uint32 {
 	if len(t.table.dir) == 0 {
 		return 0
 	}
-	h := slotHash(tokenHash, parent)
+	h := k.slot(parent)
 	slots := t.table.dir[h>>t.table.shift].slots
 	mask := uint32(len(slots) - 1)
-	for i := h & mask; ; i++ {
+	for i := h; ; i++ {
 		s := slots[i&mask]
 		if s.node == 0 {
 			return 0
 		}
-		if s.hash == h {
-			n := t.nodes.at(s.node)
-			if n.parent == parent && n.tokenLen() == len(tok) && t.sameToken(n, tok) {
-				return s.node
-			}
+		if s.hash == h && t.isChild(s.node, parent, k) {
+			return s.node
 		}
 	}
 }
 
-func (t *tree) sameToken(n *node, tok []byte) bool {
-	if len(tok) <= inlineToken {
-		return string(n.tok[:len(tok)]) == string(tok)
+func (t *tree) isChild(id, parent uint32, k *key) bool {
+	n := t.nodes.at(id)
+	if n.parent != parent || n.tokenLen() != len(k.tok) {
+		return false
 	}
-	return string(n.tok[4:]) == string(tok[:inlineToken-4]) && string(t.token(n)) == string(tok)
+	if len(k.tok) <= inlineToken {
+		return n.has(k)
+	}
+	return binary.LittleEndian.Uint64(n.tok[4:]) == k.lo && string(t.token(n)) == string(k.tok)
 }
 
 // child returns the child of parent for a token of a pattern, 0 if there is none.
-func (t *tree) child(parent uint32, tok []byte) uint32 {
+func (t *tree) child(parent uint32, k *key) uint32 {
 	n := t.nodes.at(parent)
-	if len(tok) == 1 {
-		switch tok[0] {
+	if len(k.tok) == 1 {
+		switch k.tok[0] {
 		case '*':
 			if n.meta&flagStar == 0 {
 				return 0
@@ -124,7 +121,7 @@ func (t *tree) child(parent uint32, tok []byte) uint32 {
 	if n.meta&flagLit == 0 {
 		return 0
 	}
-	return t.literal(parent, tok, maphash.Bytes(t.seed, tok))
+	return t.literal(parent, k)
 }
 
 // restChild returns the child ">" of n, 0 if there is none.
@@ -152,11 +149,13 @@ func (t *tree) firstLiteral(n *node) uint32 {
 
 // find returns the node of the pattern, 0 if there is none.
 func (t *tree) find(pattern []byte) uint32 {
+	var k key
 	id := uint32(0)
 	for more := true; more; {
 		var tok []byte
 		tok, pattern, more = subject.Cut(pattern)
-		if id = t.child(id, tok); id == 0 {
+		t.key(&k, tok)
+		if id = t.child(id, &k); id == 0 {
 			return 0
 		}
 	}
@@ -171,26 +170,29 @@ func (t *tree) holds(pattern []byte) bool {
 
 // add returns the node of the pattern and makes it if need be.
 func (t *tree) add(pattern []byte) uint32 {
+	var k key
 	id := uint32(0)
 	for more := true; more; {
 		var tok []byte
 		tok, pattern, more = subject.Cut(pattern)
-		c := t.child(id, tok)
+		t.key(&k, tok)
+		c := t.child(id, &k)
 		if c == 0 {
-			c = t.newChild(id, tok)
+			c = t.newChild(id, &k)
 		}
 		id = c
 	}
 	return id
 }
 
-func (t *tree) newChild(parent uint32, tok []byte) uint32 {
-	x := node{parent: parent, meta: uint32(len(tok))}
-	if len(tok) <= inlineToken {
-		copy(x.tok[:], tok)
+func (t *tree) newChild(parent uint32, k *key) uint32 {
+	x := node{parent: parent, meta: uint32(len(k.tok))}
+	if len(k.tok) <= inlineToken {
+		binary.LittleEndian.PutUint64(x.tok[:], k.lo)
+		binary.LittleEndian.PutUint32(x.tok[8:], k.hi)
 	} else {
-		binary.LittleEndian.PutUint32(x.tok[:], t.arena.put(tok))
-		copy(x.tok[4:], tok)
+		binary.LittleEndian.PutUint32(x.tok[:], t.arena.put(k.tok))
+		binary.LittleEndian.PutUint64(x.tok[4:], k.lo)
 	}
 	id := t.free
 	if id != 0 {
@@ -203,7 +205,7 @@ func (t *tree) newChild(parent uint32, tok []byte) uint32 {
 	t.live++
 	t.link(parent, id)
 	if !x.isWild() {
-		t.table.insert(slotHash(maphash.Bytes(t.seed, tok), parent), id)
+		t.table.insert(k.slot(parent), id)
 	}
 	return id
 }
@@ -271,7 +273,9 @@ func (t *tree) prune(id uint32) {
 		parent := n.parent
 		t.unlink(id)
 		if !n.isWild() {
-			t.table.remove(slotHash(maphash.Bytes(t.seed, t.token(n)), parent), id)
+			var k key
+			t.key(&k, t.token(n))
+			t.table.remove(k.slot(parent), id)
 		}
 		if k := n.tokenLen(); k > inlineToken {
 			t.arena.release(binary.LittleEndian.Uint32(n.tok[:]), k)
@@ -315,6 +319,7 @@ func (t *tree) match(subj []byte, out []uint32) []uint32 {
 	var bufA, bufB [64]uint32
 	level, next := append(bufA[:0], 0), bufB[:0]
 	found := len(out)
+	var k key
 	for {
 		end := bytes.IndexByte(subj, '.')
 		last := end < 0
@@ -324,7 +329,7 @@ func (t *tree) match(subj []byte, out []uint32) []uint32 {
 		if end == 0 {
 			return out[:found]
 		}
-		tok, hash, hashed := subj[:end], uint64(0), false
+		t.key(&k, subj[:end])
 		next = next[:0]
 		for _, id := range level {
 			n := t.nodes.at(id)
@@ -337,10 +342,7 @@ func (t *tree) match(subj []byte, out []uint32) []uint32 {
 			if n.meta&flagLit == 0 {
 				continue
 			}
-			if !hashed {
-				hash, hashed = maphash.Bytes(t.seed, tok), true
-			}
-			if c := t.literal(id, tok, hash); c != 0 {
+			if c := t.literal(id, &k); c != 0 {
 				next = append(next, c)
 			}
 		}
@@ -406,7 +408,9 @@ func (t *tree) overlap(id uint32, pattern []byte, out []uint32, budget *int) ([]
 		return out, false
 	}
 	if n.meta&flagLit != 0 {
-		if c := t.literal(id, tok, maphash.Bytes(t.seed, tok)); c != 0 && !visit(c) {
+		var k key
+		t.key(&k, tok)
+		if c := t.literal(id, &k); c != 0 && !visit(c) {
 			return out, false
 		}
 	}

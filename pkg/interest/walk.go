@@ -28,7 +28,7 @@ func (b *batch[V]) add(c *core[V], id uint32, filter []byte) {
 		b.text = b.text[:start]
 		return
 	}
-	b.vals = c.appendValues(c.nodes.at(id), b.vals)
+	b.vals = c.appendValues(id, b.vals)
 	b.ends = append(b.ends, len(b.text))
 	b.upto = append(b.upto, len(b.vals))
 }
