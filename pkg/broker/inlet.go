@@ -20,9 +20,9 @@ type Inlet struct {
 	b    *Broker
 	port *Port
 
-	last  *result   // of the previous message
-	slots []*result // direct-mapped by hash of the subject; nil until used
-	fills int       // results made since the cache grew
+	last  *result // of the previous message
+	slots []slot  // direct-mapped by hash of the subject; nil until used
+	again int     // subjects that came back after they were driven out
 	seed  maphash.Seed
 	rng   uint64
 	spare result // for results that are not kept
@@ -69,10 +69,11 @@ func (in *Inlet) find(a *Account, subj []byte) *result {
 		return r
 	}
 	if in.slots == nil {
-		in.slots = make([]*result, cacheMin)
+		in.slots = make([]slot, cacheMin)
 	}
-	i := maphash.Bytes(in.seed, subj) & uint64(len(in.slots)-1)
-	r := in.slots[i]
+	h := maphash.Bytes(in.seed, subj)
+	at := &in.slots[h&uint64(len(in.slots)-1)]
+	r := at.r
 	if r != nil && r.account == a && bytes.Equal(r.subject, subj) {
 		r.used = true
 		if !a.index.Fresh(r.stamp) {
@@ -81,40 +82,56 @@ func (in *Inlet) find(a *Account, subj []byte) *result {
 		in.last = r
 		return r
 	}
-	return in.miss(i, r, a, subj)
+	return in.miss(at, h, a, subj)
+}
+
+// slot is one place of the cache.
+type slot struct {
+	r    *result
+	hash uint32 // of the subject in r
+	gone uint32 // hash of the last subject that found no place here or lost it
 }
 
 // miss makes a result that is not in the cache. One that is in its slot and was
 // used since the last miss there stays: subjects used once, such as reply
-// subjects, do not drive out the ones used often.
-func (in *Inlet) miss(i uint64, old *result, a *Account, subj []byte) *result {
-	if old != nil && old.used {
-		old.used = false
-		in.grow()
+// subjects, do not drive out the ones used often. Only subjects that come back
+// make the cache grow.
+func (in *Inlet) miss(at *slot, h uint64, a *Account, subj []byte) *result {
+	h32 := uint32(h >> 32)
+	if at.gone == h32 {
+		in.again++
+		if in.again > len(in.slots)/4 && len(in.slots) < cacheMax {
+			in.grow()
+			at = &in.slots[h&uint64(len(in.slots)-1)]
+		}
+	}
+	r := at.r
+	if r != nil && r.used {
+		r.used = false
+		at.gone = h32
 		in.build(&in.spare, a, subj, in.port.Reach, false)
 		return &in.spare
 	}
-	r := old
 	if r == nil {
 		r = new(result)
-		in.slots[i] = r
+		at.r = r
+	} else {
+		at.gone = at.hash
 	}
+	at.hash = h32
 	r.used = false
 	in.build(r, a, subj, in.port.Reach, false)
 	in.last = r
 	return r
 }
 
-// grow doubles the cache after as many conflicts as it has slots.
+// grow makes the cache four times as large.
 func (in *Inlet) grow() {
-	if in.fills++; in.fills < len(in.slots) || len(in.slots) >= cacheMax {
-		return
-	}
-	in.fills = 0
-	bigger := make([]*result, 4*len(in.slots))
-	for _, r := range in.slots {
-		if r != nil {
-			bigger[maphash.Bytes(in.seed, r.subject)&uint64(len(bigger)-1)] = r
+	in.again = 0
+	bigger := make([]slot, 4*len(in.slots))
+	for _, s := range in.slots {
+		if s.r != nil {
+			bigger[maphash.Bytes(in.seed, s.r.subject)&uint64(len(bigger)-1)] = slot{r: s.r, hash: s.hash}
 		}
 	}
 	in.slots = bigger
@@ -124,7 +141,7 @@ func (in *Inlet) grow() {
 func (in *Inlet) Rest() {
 	in.slots, in.last, in.match, in.dirty = nil, nil, nil, nil
 	in.spare = result{}
-	in.fills = 0
+	in.again = 0
 }
 
 // mark makes sure that p is flushed at the end of the block.
