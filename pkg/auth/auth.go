@@ -1,0 +1,102 @@
+package auth
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/banyanmq/banyan/pkg/config"
+)
+
+// Credentials are what a peer showed of itself.
+type Credentials struct {
+	// Kind is what the connection is used for.
+	Kind config.ConnectionType
+
+	User, Pass, Token string
+	NKey, Sig, JWT    string
+	ProxySig          string
+	// Nonce is what this connection's INFO carried, "" if it carried none.
+	Nonce string
+
+	// TLS is the state of the connection's TLS, nil without.
+	TLS *tls.ConnectionState
+	// MapCertificate: the listener takes identities from certificates.
+	MapCertificate bool
+
+	Remote net.Addr
+}
+
+// anonymous tells whether nothing was shown that an identity could come from.
+func (c *Credentials) anonymous() bool {
+	return c.User == "" && c.Pass == "" && c.Token == "" && c.NKey == "" && c.JWT == ""
+}
+
+// Unlimited is the value of a limit that does not limit. 0 means the same, so
+// that an Identity without limits needs none set.
+const Unlimited = -1
+
+// Identity is what a connection is once it has been authenticated. It is shared
+// and not changed.
+type Identity struct {
+	// User is the name for logs and monitoring, "" for nobody in particular.
+	User string
+	// Account is where the connection belongs; "" is the global account.
+	Account string
+	// Permissions nil means that everything is allowed.
+	Permissions *Permissions
+
+	// Limits below those of the server; 0 or negative: none.
+	MaxPayload int64
+	MaxSubs    int
+	// MaxConnections of the account.
+	MaxConnections int
+}
+
+// Policy is what a listener has to know before anybody has shown anything.
+type Policy struct {
+	// Required: CONNECT must come first, and in time.
+	Required bool
+	// Announced: INFO says that authentication is required from the start.
+	Announced bool
+	// Anonymous: who shows nothing may become somebody, even without CONNECT.
+	Anonymous bool
+	// Nonce: INFO must carry one.
+	Nonce bool
+}
+
+// Authenticator decides who may connect. Its methods are safe for concurrent
+// use. Authenticate may take as long as a password hash or a question to
+// somebody else takes; it is called on the goroutine of the connection.
+type Authenticator interface {
+	// Policy for connections of a kind.
+	Policy(kind config.ConnectionType) Policy
+	// Authenticate returns the identity, or an error that says why there is none:
+	// for the log alone, the peer is always told the same.
+	Authenticate(c *Credentials) (*Identity, error)
+}
+
+// Errors that Authenticate wraps.
+var (
+	// ErrRefused: what was shown is not enough.
+	ErrRefused = errors.New("authorization violation")
+	// ErrUnavailable: it could not be judged. The peer is closed without a word,
+	// so that it tries again.
+	ErrUnavailable = errors.New("authentication unavailable")
+)
+
+func refused(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrRefused}, args...)...)
+}
+
+// Open admits everybody to the global account.
+type Open struct{}
+
+// Policy asks for nothing.
+func (Open) Policy(config.ConnectionType) Policy { return Policy{} }
+
+// Authenticate admits.
+func (Open) Authenticate(*Credentials) (*Identity, error) { return everybody, nil }
+
+var everybody = &Identity{Account: config.DefaultAccount}

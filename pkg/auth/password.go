@@ -1,0 +1,47 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"runtime"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/banyanmq/banyan/pkg/config"
+)
+
+// hashing bounds how many bcrypt comparisons run at once, so that a storm of
+// logins leaves processors for messages.
+type hashing chan struct{}
+
+func newHashing() hashing { return make(hashing, max(1, runtime.GOMAXPROCS(0)-1)) }
+
+// matches tells whether shown is the configured password or token, in clear or
+// hashed.
+func (h hashing) matches(configured config.Secret, shown string) bool {
+	want := string(configured)
+	if IsHash(want) {
+		h <- struct{}{}
+		defer func() { <-h }()
+		return bcrypt.CompareHashAndPassword([]byte(want), []byte(shown)) == nil
+	}
+	// Over hashes of equal length, so that the time does not tell the length.
+	a, b := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(shown))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// IsHash tells whether a configured password is a bcrypt hash: $2a$, $2b$, $2x$
+// or $2y$, two digits and $.
+func IsHash(s string) bool {
+	if len(s) < 7 || s[:2] != "$2" || s[3] != '$' || s[6] != '$' {
+		return false
+	}
+	switch s[2] {
+	case 'a', 'b', 'x', 'y':
+	default:
+		return false
+	}
+	return digit(s[4]) && digit(s[5])
+}
+
+func digit(c byte) bool { return c >= '0' && c <= '9' }

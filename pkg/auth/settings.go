@@ -1,0 +1,235 @@
+package auth
+
+import (
+	"github.com/banyanmq/banyan/pkg/config"
+)
+
+// Settings is the Authenticator of the settings.
+type Settings struct {
+	hash hashing
+
+	users  map[string]*user
+	order  []*user // as in the settings
+	noAuth *user
+
+	single *user // the one user of the authorization block
+	token  config.Secret
+
+	leafSingle  *user
+	leafUsers   map[string]*user
+	leafOrder   []*user
+	leafAccount string
+
+	required   bool
+	openGlobal bool // only the system account has users: others need none
+	// mapping: some listener knows users by their certificates, so that a user
+	// without a password is one, and not open to everybody elsewhere.
+	mapping bool
+}
+
+// user is an entry of the settings with the identity that it becomes.
+type user struct {
+	name     string
+	password config.Secret
+	kinds    []config.ConnectionType // empty: all
+	identity *Identity
+}
+
+func (u *user) allows(kind config.ConnectionType) bool {
+	if len(u.kinds) == 0 {
+		return true
+	}
+	for _, k := range u.kinds {
+		if k == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// FromConfig makes the Authenticator of c, which has been checked.
+func FromConfig(c *config.Config) *Settings {
+	s := &Settings{
+		hash: newHashing(), users: make(map[string]*user), token: c.Auth.Token, required: c.AuthRequired(),
+	}
+	s.mapping = c.Client.TLS != nil && c.Client.TLS.VerifyAndMap ||
+		c.LeafNodes != nil && c.LeafNodes.TLS != nil && c.LeafNodes.TLS.VerifyAndMap
+	for i := range c.Auth.Users {
+		s.add(&c.Auth.Users[i], config.DefaultAccount)
+	}
+	onlySystem := !c.NoSystemAccount
+	for i := range c.Accounts {
+		a := &c.Accounts[i]
+		for j := range a.Users {
+			s.add(&a.Users[j], a.Name)
+		}
+		if a.Name != c.SystemAccount && a.Name != config.DefaultAccount {
+			onlySystem = false
+		}
+	}
+	if c.Auth.User != "" {
+		s.single = newUser(c.Auth.User, c.Auth.Password, config.DefaultAccount)
+	}
+	s.noAuth = s.users[c.Auth.NoAuthUser]
+	s.openGlobal = s.required && onlySystem && s.noAuth == nil &&
+		s.single == nil && s.token == "" && len(c.Auth.Users) == 0 && !s.globalUsers(c)
+	if l := c.LeafNodes; l != nil {
+		s.addLeafs(&l.Auth)
+	}
+	return s
+}
+
+// globalUsers tells whether the global account has users of its own.
+func (s *Settings) globalUsers(c *config.Config) bool {
+	for i := range c.Accounts {
+		if c.Accounts[i].Name == config.DefaultAccount && len(c.Accounts[i].Users) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Settings) addLeafs(l *config.LeafAuth) {
+	s.leafAccount = orGlobal(l.Account)
+	if l.User != "" {
+		s.leafSingle = newUser(l.User, l.Password, s.leafAccount)
+	}
+	if len(l.Users) > 0 {
+		s.leafUsers = make(map[string]*user, len(l.Users))
+	}
+	for _, x := range l.Users {
+		u := newUser(x.Name, x.Password, orGlobal(x.Account))
+		s.leafUsers[x.Name] = u
+		s.leafOrder = append(s.leafOrder, u)
+	}
+}
+
+func orGlobal(account string) string {
+	if account == "" {
+		return config.DefaultAccount
+	}
+	return account
+}
+
+func newUser(name string, password config.Secret, account string) *user {
+	return &user{name: name, password: password, identity: &Identity{User: name, Account: account}}
+}
+
+func (s *Settings) add(c *config.User, account string) {
+	if c.Account != "" {
+		account = c.Account
+	}
+	u := newUser(c.Name, c.Password, account)
+	u.kinds = c.AllowedConnectionTypes
+	u.identity.Permissions = NewPermissions(c.Permissions)
+	s.users[c.Name] = u
+	s.order = append(s.order, u)
+}
+
+func isLeaf(kind config.ConnectionType) bool {
+	return kind == config.LeafNode || kind == config.LeafWS
+}
+
+// ownLeafs tells whether leaf nodes have users of their own.
+func (s *Settings) ownLeafs() bool { return s.leafSingle != nil || s.leafUsers != nil }
+
+// Policy implements Authenticator.
+func (s *Settings) Policy(kind config.ConnectionType) Policy {
+	if isLeaf(kind) && s.ownLeafs() {
+		return Policy{Required: true, Announced: true}
+	}
+	if !s.required {
+		return Policy{}
+	}
+	named := s.noAuth != nil && s.noAuth.allows(kind)
+	return Policy{Required: true, Announced: !named, Anonymous: named || s.openGlobal}
+}
+
+// Authenticate implements Authenticator: the login decision of accounts-auth 4.
+func (s *Settings) Authenticate(c *Credentials) (*Identity, error) {
+	if isLeaf(c.Kind) {
+		switch {
+		case s.leafSingle != nil:
+			return s.check(s.leafSingle, c)
+		case s.leafUsers != nil:
+			return s.pick(s.leafUsers, s.leafOrder, c, false)
+		case !s.required:
+			return &Identity{Account: orGlobal(s.leafAccount)}, nil
+		}
+	}
+	switch {
+	case !s.required:
+		return everybody, nil
+	case len(s.users) > 0:
+		if s.openGlobal && c.anonymous() {
+			return everybody, nil
+		}
+		return s.pick(s.users, s.order, c, true)
+	case s.token != "":
+		if c.Token == "" || !s.hash.matches(s.token, c.Token) {
+			return nil, refused("token")
+		}
+		return tokenHolder, nil
+	case s.single != nil:
+		return s.check(s.single, c)
+	}
+	return nil, refused("nothing is configured to check against")
+}
+
+var tokenHolder = &Identity{User: "[REDACTED]", Account: config.DefaultAccount}
+
+// pick finds the user that the peer claims to be, and checks it.
+func (s *Settings) pick(users map[string]*user, order []*user, c *Credentials, structural bool) (*Identity, error) {
+	if c.MapCertificate {
+		u, err := fromCertificate(users, order, c, structural)
+		if err != nil {
+			return nil, err
+		}
+		if !s.hash.matches(u.password, c.Pass) {
+			return nil, refused("password of user %q, known by certificate", u.name)
+		}
+		return u.identity, nil
+	}
+	if structural && s.noAuth != nil && c.User == "" && c.Pass == "" && c.Token == "" {
+		if !s.noAuth.allows(c.Kind) {
+			return nil, refused("connection type %s of no_auth_user %q", c.Kind, s.noAuth.name)
+		}
+		return s.noAuth.identity, nil
+	}
+	u := users[c.User]
+	if u == nil {
+		return nil, refused("unknown user %q", c.User)
+	}
+	return s.check(u, c)
+}
+
+func (s *Settings) check(u *user, c *Credentials) (*Identity, error) {
+	if u.name != c.User {
+		return nil, refused("unknown user %q", c.User)
+	}
+	if !u.allows(c.Kind) {
+		return nil, refused("connection type %s of user %q", c.Kind, u.name)
+	}
+	if s.mapping && u.password == "" {
+		return nil, refused("user %q has no password and is known by certificate only", u.name)
+	}
+	if !s.hash.matches(u.password, c.Pass) {
+		return nil, refused("password of user %q", u.name)
+	}
+	return u.identity, nil
+}
+
+// PlaintextPasswords tells whether some password or token is not hashed, for a
+// warning at the start.
+func (s *Settings) PlaintextPasswords() bool {
+	plain := func(p config.Secret) bool { return p != "" && !IsHash(string(p)) }
+	if plain(s.token) || s.single != nil && plain(s.single.password) {
+		return true
+	}
+	for _, u := range s.order {
+		if plain(u.password) {
+			return true
+		}
+	}
+	return false
+}
