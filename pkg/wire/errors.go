@@ -2,8 +2,8 @@ package wire
 
 import "strconv"
 
-// ProtoError is a violation that ends the connection. The values are predeclared and
-// compared by identity; none is made on the way of a message.
+// ProtoError is a violation that ends the connection. Parsers return the predeclared values
+// below, which may be compared by identity, and never make one.
 type ProtoError struct {
 	Text   string      // exact text for -ERR, "" means close without a word
 	Reason CloseReason // what monitoring shows

@@ -74,12 +74,12 @@ func appendWithoutHeader(dst, hdr []byte, name string) []byte {
 			return append(dst, hdr[from:]...)
 		}
 		dst = append(dst, hdr[from:start]...)
-		from = min(end+len(CRLF), len(hdr))
+		from = end + len(CRLF)
 	}
 }
 
 // findHeader gives the bounds of the first line `name: value` at or behind from, without its
-// CRLF; start is -1 when there is none. A line counts only behind a CRLF.
+// CRLF; start is -1 when there is none. A line counts only between two CRLFs.
 func findHeader(hdr []byte, from int, name string) (start, end int) {
 	for i := from; ; {
 		at := bytes.Index(hdr[i:], []byte(name))
@@ -91,7 +91,7 @@ func findHeader(hdr []byte, from int, name string) (start, end int) {
 		if at >= 2 && hdr[at-2] == '\r' && hdr[at-1] == '\n' && after < len(hdr) && hdr[after] == ':' {
 			n := bytes.Index(hdr[after:], []byte(CRLF))
 			if n < 0 {
-				return at, len(hdr)
+				return -1, -1
 			}
 			return at, after + n
 		}
