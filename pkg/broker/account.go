@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"iter"
 	"sync"
 	"sync/atomic"
 
@@ -79,6 +80,17 @@ func (in *Interest) SumCluster(set Set, cluster string) (n int32) {
 func (in *Interest) Each(f func(o Origin, n int32)) {
 	for _, s := range in.shares {
 		f(s.origin, s.n)
+	}
+}
+
+// All iterates over the shares. The account must be locked.
+func (in *Interest) All() iter.Seq2[Origin, int32] {
+	return func(yield func(Origin, int32) bool) {
+		for i := range in.shares {
+			if !yield(in.shares[i].origin, in.shares[i].n) {
+				return
+			}
+		}
 	}
 }
 

@@ -67,6 +67,9 @@ func (o Origin) same(p Origin) bool {
 	return o == p || o.Cluster != "" && o.Cluster == p.Cluster
 }
 
+// Same tells whether what comes from one origin must not be told to the other.
+func (o Origin) Same(p Origin) bool { return o.same(p) }
+
 // Sink takes messages for a Port. Both methods are called by any goroutine,
 // copy what they keep, must not block, and report whether the message was
 // taken. They may not call back into the broker.

@@ -17,6 +17,10 @@ type PingerOptions struct {
 	// PING is due; nil means that PINGs are always due. Even a busy peer is
 	// pinged when the round trip was never or not for an hour measured.
 	Busy func() bool
+	// Heard tells whether a single byte has come in since the last tick. A peer that
+	// is heard is never stale, even if its PONG waits behind a backlog.
+	// nil means that only PONGs count.
+	Heard func() bool
 }
 
 // Pinger sends PINGs and notices a silent peer. All methods are safe for
@@ -47,17 +51,21 @@ func StartPinger(o PingerOptions) *Pinger {
 
 func (p *Pinger) tick() {
 	busy := p.o.Busy != nil && p.o.Busy()
+	heard := p.o.Heard != nil && p.o.Heard()
 	p.mu.Lock()
 	if p.stopped {
 		p.mu.Unlock()
 		return
+	}
+	if heard {
+		p.out = min(p.out, 1) // an answer that is still due gives a round trip
 	}
 	if busy && p.rtt > 0 && time.Since(p.sent) < time.Hour {
 		p.timer.Reset(p.o.Every)
 		p.mu.Unlock()
 		return
 	}
-	if p.out+1 > p.o.Max {
+	if p.out+1 > p.o.Max && !heard {
 		p.stopped = true
 		p.mu.Unlock()
 		p.o.Stale()
