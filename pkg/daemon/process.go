@@ -1,0 +1,275 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/nats-io/nkeys"
+	"github.com/nats-io/nuid"
+
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/version"
+)
+
+// Part is one thing that a daemon is made of. Parts are started in the order in
+// which they were added and stopped in the same order, so that what takes work
+// in stops before what carries it on. All functions but Start may be nil.
+type Part struct {
+	Name string
+	// Start must not block beyond opening listeners; what it starts ends with Stop.
+	Start func() error
+	// Drain stops gently: it returns when the part's connections are gone, or
+	// when ctx ends.
+	Drain func(ctx context.Context)
+	// Stop ends the part at once and waits for its goroutines.
+	Stop func()
+	// Endpoint is what the ports file says of the part, if it listens.
+	Endpoint *Endpoint
+}
+
+// Endpoint is a listener, for the ports file and for the log.
+type Endpoint struct {
+	Kind   string // key in the ports file: nats, cluster, gateway, leafnodes, monitoring, profile
+	Scheme string
+	Addr   func() *net.TCPAddr // nil result: not listening
+}
+
+// Process is a daemon that is being put together, or that runs.
+type Process struct {
+	Config *config.Config
+	Log    *logging.Logger
+	Server *link.Server
+	Broker *broker.Broker
+
+	// What this server and its peers tell clients, leaf nodes and gateways.
+	ClientURLs  *link.URLs
+	LeafURLs    *link.URLs
+	GatewayURLs *link.URLs
+
+	// Open and recently closed connections by kind.
+	Clients  *link.Registry
+	Routes   *link.Registry
+	Gateways *link.Registry
+	Leafs    *link.Registry
+
+	log      *logging.Log
+	parts    []Part
+	started  int
+	draining chan struct{}
+	portFile string
+}
+
+// New makes a process from its settings: its identity, log and broker, and no
+// parts yet.
+func New(cfg *config.Config) (*Process, error) {
+	lg, err := logging.New(logOptions(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	srv, err := newServer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	name, _ := srv.Cluster()
+	b := broker.New(srv.ID, name, cfg.SystemAccount)
+	srv.OnCluster(b.SetCluster)
+	for i := range cfg.Accounts {
+		b.Account(cfg.Accounts[i].Name)
+	}
+	closed := cfg.Client.MaxClosed
+	return &Process{
+		Config:      cfg,
+		Log:         lg.Logger(),
+		Server:      srv,
+		Broker:      b,
+		ClientURLs:  new(link.URLs),
+		LeafURLs:    new(link.URLs),
+		GatewayURLs: new(link.URLs),
+		Clients:     link.NewRegistry(closed),
+		Routes:      link.NewRegistry(closed),
+		Gateways:    link.NewRegistry(closed),
+		Leafs:       link.NewRegistry(closed),
+		log:         lg,
+		draining:    make(chan struct{}),
+	}, nil
+}
+
+func newServer(cfg *config.Config) (*link.Server, error) {
+	kp, err := nkeys.CreateServer()
+	if err != nil {
+		return nil, fmt.Errorf("making the server's identity: %w", err)
+	}
+	id, err := kp.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("making the server's identity: %w", err)
+	}
+	xkp, err := nkeys.CreateCurveKeys()
+	if err != nil {
+		return nil, fmt.Errorf("making the server's curve key: %w", err)
+	}
+	xkey, err := xkp.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("making the server's curve key: %w", err)
+	}
+	s := &link.Server{
+		ID: id, XKey: xkey, Name: cfg.ServerName, Product: string(cfg.Daemon),
+		Version: version.Version, Started: time.Now(),
+	}
+	if s.Name == "" {
+		s.Name = id
+	}
+	cluster, dynamic := clusterName(cfg)
+	if cluster == "" && cfg.LeafNodes != nil && len(cfg.LeafNodes.Remotes) > 0 {
+		// A leaf node that stands alone is a cluster of one: its hubs tell by the
+		// name what not to send back (leafnodes 2.3).
+		cluster = s.Name
+	}
+	s.SetCluster(cluster, dynamic)
+	return s, nil
+}
+
+// clusterName is the cluster's name and whether it is only a stand-in until
+// another's is adopted (cluster-routes 6).
+func clusterName(cfg *config.Config) (name string, dynamic bool) {
+	switch {
+	case cfg.Cluster != nil && cfg.Cluster.Name != "":
+		return cfg.Cluster.Name, false
+	case cfg.Gateway != nil:
+		return cfg.Gateway.Name, false
+	case cfg.Cluster != nil:
+		return nuid.Next(), true
+	}
+	return "", false
+}
+
+func logOptions(cfg *config.Config) logging.Options {
+	l := cfg.Log
+	return logging.Options{
+		File: l.File, Format: logging.Format(l.Format), Debug: l.Debug, Trace: l.Trace || l.TraceVerbose,
+		NoTime: !l.Time, UTC: l.UTC, SizeLimit: l.SizeLimit, MaxFiles: l.MaxFiles,
+	}
+}
+
+// Add appends a part. Before Start only.
+func (p *Process) Add(part Part) { p.parts = append(p.parts, part) }
+
+// Draining is closed when the process has begun to stop gently.
+func (p *Process) Draining() <-chan struct{} { return p.draining }
+
+// Start starts all parts and writes the files that settings ask for. On an
+// error everything that was started is stopped again.
+func (p *Process) Start() error {
+	p.banner()
+	if f := p.Config.PidFile; f != "" {
+		if err := writePid(f); err != nil {
+			return fmt.Errorf("could not write pidfile: %w", err)
+		}
+	}
+	for i := range p.parts {
+		if err := p.parts[i].Start(); err != nil {
+			p.Stop()
+			return fmt.Errorf("%s: %w", p.parts[i].Name, err)
+		}
+		p.started = i + 1
+	}
+	if d := p.Config.PortsFileDir; d != "" {
+		f, err := writePorts(d, p.endpoints())
+		if err != nil {
+			p.Stop()
+			return fmt.Errorf("writing the ports file: %w", err)
+		}
+		p.portFile = f
+	}
+	p.Log.Noticef("Server is ready")
+	return nil
+}
+
+func (p *Process) banner() {
+	name, _ := p.Server.Cluster()
+	p.Log.Noticef("Starting %s", p.Server.Product)
+	p.Log.Noticef("  Version:  %s (%s %s)", version.Protocol, version.Product, version.Version)
+	p.Log.Noticef("  Go build: %s", runtime.Version())
+	if name != "" {
+		p.Log.Noticef("  Cluster:  %s", name)
+	}
+	p.Log.Noticef("  Name:     %s", p.Server.Name)
+	p.Log.Noticef("  ID:       %s", p.Server.ID)
+	if f := p.Config.File; f != "" {
+		p.Log.Noticef("Using configuration file: %s (%s)", f, p.Config.Digest)
+	}
+}
+
+func (p *Process) endpoints() []Endpoint {
+	var all []Endpoint
+	for i := range p.parts {
+		if e := p.parts[i].Endpoint; e != nil && e.Addr != nil && e.Addr() != nil {
+			all = append(all, *e)
+		}
+	}
+	return all
+}
+
+// Drain stops gently: each part's Drain in turn, then Stop.
+func (p *Process) Drain(ctx context.Context) {
+	select {
+	case <-p.draining:
+		return
+	default:
+		close(p.draining)
+	}
+	p.Log.Noticef("Entering lame duck mode, stop accepting new clients")
+	for i := range p.parts[:p.started] {
+		if f := p.parts[i].Drain; f != nil {
+			f(ctx)
+		}
+	}
+}
+
+// Stop stops all parts that were started.
+func (p *Process) Stop() {
+	p.Log.Noticef("Initiating Shutdown...")
+	for i := range p.parts[:p.started] {
+		if f := p.parts[i].Stop; f != nil {
+			f()
+		}
+	}
+	p.started = 0
+	if p.portFile != "" {
+		os.Remove(p.portFile)
+	}
+	removePid(p.Config.PidFile)
+	p.Log.Noticef("Server Exiting..")
+}
+
+// Run makes, starts and serves a daemon until it is told to stop: by ctx, by
+// SIGINT or SIGTERM at once, by SIGUSR2 gently. build adds the parts. warnings
+// are logged at the start.
+func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, build func(*Process) error) error {
+	p, err := New(cfg)
+	if err != nil {
+		return err
+	}
+	tuneCollector()
+	for _, w := range warnings {
+		p.Log.Warnf("%s", w)
+	}
+	if err := build(p); err != nil {
+		return err
+	}
+	if err := p.Start(); err != nil {
+		return err
+	}
+	p.serve(ctx)
+	p.Stop()
+	return nil
+}
+
+var errStopped = errors.New("stopped")

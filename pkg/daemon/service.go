@@ -1,0 +1,27 @@
+package daemon
+
+import (
+	"context"
+	"net"
+)
+
+// Service is what the packages of links and the HTTP endpoints have in common.
+type Service interface {
+	Start() error
+	// Addr is the address that is listened on, nil if none is.
+	Addr() *net.TCPAddr
+	Close()
+}
+
+// drainer is a Service that can be stopped gently.
+type drainer interface{ Drain(ctx context.Context) }
+
+// ServicePart makes a part of a service. kind and scheme are for the ports
+// file; see [Endpoint].
+func ServicePart(name, kind, scheme string, s Service) Part {
+	part := Part{Name: name, Start: s.Start, Stop: s.Close, Endpoint: &Endpoint{Kind: kind, Scheme: scheme, Addr: s.Addr}}
+	if d, ok := s.(drainer); ok {
+		part.Drain = d.Drain
+	}
+	return part
+}

@@ -1,0 +1,68 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// serve handles signals until it is time to stop (config-cli 10).
+func (p *Process) serve(ctx context.Context) {
+	sig := make(chan os.Signal, 8)
+	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP)
+	defer signal.Stop(sig)
+
+	drainCtx, abort := context.WithCancelCause(ctx)
+	defer abort(errStopped)
+	drained := make(chan struct{})
+	draining := false
+	drain := func() {
+		if draining {
+			return
+		}
+		draining = true
+		go func() {
+			defer close(drained)
+			p.Drain(drainCtx)
+		}()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			abort(errStopped)
+			if draining {
+				<-drained
+			}
+			return
+		case <-drained:
+			return
+		case s := <-sig:
+			p.Log.Debugf("Trapped %q signal", s)
+			switch s {
+			case syscall.SIGINT:
+				abort(errStopped)
+				if draining {
+					<-drained
+				}
+				return
+			case syscall.SIGTERM:
+				if draining {
+					continue // the gentle stop goes on
+				}
+				if !p.Config.LameDuck.OnTerm {
+					return
+				}
+				drain()
+			case syscall.SIGUSR2:
+				drain()
+			case syscall.SIGUSR1:
+				if err := p.log.Reopen(); err != nil {
+					p.Log.Errorf("Reopening the log: %v", err)
+				}
+			case syscall.SIGHUP:
+				p.Log.Errorf("Failed to reload server configuration: reloading is not supported yet, restart the server instead")
+			}
+		}
+	}
+}
