@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -62,16 +63,26 @@ func Start(s Spec) (*Process, error) {
 	// A server must not outlive a test that was killed.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	p.cmd.WaitDelay = 2 * time.Second
-	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", s.Exe, err)
-	}
+	started := make(chan error, 1)
 	go func() {
+		// The kernel sends the death signal when the thread that started the process ends, so that thread is kept for as
+		// long as the process lives.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
 		if p.exit = p.cmd.Wait(); p.exit == nil {
 			p.exit = errExitZero
 		}
 		p.Log.end()
 		close(p.done)
 	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("starting %s: %w", s.Exe, err)
+	}
 	return p, nil
 }
 

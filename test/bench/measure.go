@@ -1,0 +1,69 @@
+//go:build linux
+
+package main
+
+import (
+	"time"
+
+	"github.com/banyanmq/banyan/test/procs"
+)
+
+// measure is what one phase of load showed of one side.
+type measure struct {
+	Messages  int64              `json:"messages"` // verified
+	Seconds   float64            `json:"seconds"`
+	CPU       float64            `json:"cpu_us"`          // of all servers, per message
+	Rate      float64            `json:"per_second"`      // messages
+	Reads     float64            `json:"reads,omitempty"` // system calls per message
+	Writes    float64            `json:"writes,omitempty"`
+	Switches  float64            `json:"voluntary_switches,omitempty"` // context switches per message
+	RSS       int64              `json:"rss_bytes,omitempty"`          // of all servers at the end
+	Latency   *latency           `json:"latency,omitempty"`
+	Extra     map[string]float64 `json:"extra,omitempty"` // what only this scenario has, by name with its unit
+	Generator float64            `json:"generator_cpu_us"`
+}
+
+// phase measures what the servers use while load runs; load returns how many messages were verified.
+func (s *session) phase(load func() (int64, error)) (measure, error) {
+	s.mu.Lock()
+	s.hist = histogram{}
+	s.mu.Unlock()
+	before, own, err := usage(s.site.pids)
+	if err != nil {
+		return measure{}, err
+	}
+	began := time.Now()
+	n, err := load()
+	if err != nil {
+		return measure{}, err
+	}
+	took := time.Since(began)
+	after, ownAfter, err := usage(s.site.pids)
+	if err != nil {
+		return measure{}, err
+	}
+	d := after.Sub(before)
+	per := max(float64(n), 1)
+	m := measure{
+		Messages: n, Seconds: took.Seconds(), Rate: float64(n) / took.Seconds(),
+		CPU: micros(d.CPU) / per, Reads: float64(d.Reads) / per, Writes: float64(d.Writes) / per,
+		Switches: float64(d.Voluntary) / per, RSS: after.RSS, Generator: micros(ownAfter-own) / per,
+	}
+	s.mu.Lock()
+	m.Latency = s.hist.summary()
+	s.mu.Unlock()
+	return m, nil
+}
+
+// usage adds up what some processes have used, and reads the generator's own CPU time.
+func usage(pids []int) (sum procs.Usage, own time.Duration, err error) {
+	for _, pid := range pids {
+		u, err := procs.ReadUsage(pid)
+		if err != nil {
+			return sum, 0, err
+		}
+		sum = sum.Add(u)
+	}
+	own, err = procs.CPUTime(0)
+	return sum, own, err
+}
