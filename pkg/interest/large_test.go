@@ -309,3 +309,40 @@ func TestMemoryPerSubscription(t *testing.T) {
 	}
 	runtime.KeepAlive(x)
 }
+
+// A walk sees what is there all the time exactly once, even if memory is given
+// back meanwhile.
+func TestWalkDuringMassRemoval(t *testing.T) {
+	x := New[int]()
+	x.floor = 16
+	const n, keep = 6000, 10
+	for i := range n {
+		x.Insert(fmt.Appendf(nil, "a.%d", i), i)
+	}
+	seen := make([]int, n)
+	first := true
+	x.Walk(func(_ []byte, v int) bool {
+		if first {
+			first = false
+			for i := range n {
+				if i%keep != 0 {
+					x.Remove(fmt.Appendf(nil, "a.%d", i), i)
+				}
+			}
+		}
+		seen[v]++
+		return true
+	})
+	for i := 0; i < n; i += keep {
+		if seen[i] != 1 {
+			t.Fatalf("%d seen %d times", i, seen[i])
+		}
+	}
+	for range n { // the next changes give the memory back
+		x.Insert([]byte("b"), 1)
+		x.Remove([]byte("b"), 1)
+	}
+	if x.old != nil || x.cur.nodes.n > n/5 {
+		t.Errorf("%d nodes for %d pairs", x.cur.nodes.n, x.Len())
+	}
+}
