@@ -17,7 +17,8 @@ type PeerParser struct {
 	AccountOmitted bool // routes: dedicated to one account, lines carry none
 
 	// DelWithoutOrigin: LS- on routes carries no origin, because the peer did not announce
-	// lnocu in its INFO: it is too old to send one.
+	// lnocu in its INFO: it is too old to send one. Seen from 2.9 servers:
+	// `LS-  $G foo q`, with an empty place for the origin.
 	DelWithoutOrigin bool
 
 	MaxControlLine int // bytes of arguments, 0: DefaultMaxPeerControlLine

@@ -93,6 +93,8 @@ func TestRouteDelWithoutOrigin(t *testing.T) {
 	p.DelWithoutOrigin = true
 	checkParses(t, p, "LS- A foo\r\n", "interest- acct=A subj=foo")
 	checkParses(t, p, "LS- A foo q1\r\n", "interest- acct=A subj=foo queue=q1")
+	// Servers of version 2.9 leave the place of the origin empty: two blanks.
+	checkParses(t, p, "LS-  $G foo q\r\n", "interest- acct=$G subj=foo queue=q")
 	checkParses(t, p, "LS+ LF A foo\r\n", "interest+ origin=LF acct=A subj=foo")
 }
 
