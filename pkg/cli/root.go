@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/banyanmq/banyan/pkg/config"
+)
+
+// Daemon is what a main package says about itself.
+type Daemon struct {
+	Name  config.Daemon
+	Short string // one line for --help
+	Long  string // what the daemon is for; Short when empty
+
+	// Run serves until the daemon has stopped. Signals are its own business:
+	// the context ends only when the caller of NewRoot ends it.
+	Run func(context.Context, RunOptions) error
+}
+
+// Main runs the command line of the process and returns its exit code.
+func Main(d Daemon) int {
+	return Execute(context.Background(), d, os.Args, os.Stdin, os.Stdout, os.Stderr)
+}
+
+// Execute is Main with everything given: argv including the program's name,
+// and the standard streams.
+func Execute(ctx context.Context, d Daemon, argv []string, in io.Reader, out, errOut io.Writer) int {
+	exe := filepath.Base(argv[0])
+	root := NewRoot(exe, d)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.SetArgs(normalize(root, argv[1:]))
+	err := root.ExecuteContext(ctx)
+	var e *exitError
+	if err != nil && (!errors.As(err, &e) || e.err != nil) {
+		fmt.Fprintf(errOut, "%s: %v\n", exe, err)
+	}
+	return ExitCode(err)
+}
+
+// NewRoot builds the command tree of one daemon. exe is the name under which
+// it was started; it stands in messages and names the ports file.
+func NewRoot(exe string, d Daemon) *cobra.Command {
+	root := newRun(exe, d)
+	root.Use = exe
+	root.Short = d.Short
+	if root.Long = d.Long; root.Long == "" {
+		root.Long = d.Short
+	}
+	root.Long += "\n\nWithout a command the daemon runs, as with \"" + exe + " run\"."
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(flagError)
+
+	run := newRun(exe, d)
+	run.Use = "run"
+	run.Short = "Run the daemon (default)"
+	root.AddCommand(run, newCheck(exe, d), newVersion(exe, d), newSignal(exe),
+		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe))
+	return root
+}
+
+// exeOf is the name under which the program was started.
+func exeOf(cmd *cobra.Command) string { return cmd.Root().Name() }
+
+// example puts the program's name before each line that does not hold EXE.
+func example(exe, lines string) string {
+	var b strings.Builder
+	for i, l := range strings.Split(lines, "\n") {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString("  ")
+		first, _, _ := strings.Cut(l, " ")
+		if !strings.Contains(l, "| EXE") && first != "EXE" {
+			b.WriteString(exe + " ")
+		}
+		b.WriteString(strings.ReplaceAll(l, "EXE", exe))
+	}
+	return b.String()
+}
+
+// usageArgs gives a wrong number of arguments its exit code.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usagef("%w\nusage: %s", err, cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func needsSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	return usagef("%s has no command %q: see %q", cmd.CommandPath(), args[0], cmd.CommandPath()+" --help")
+}

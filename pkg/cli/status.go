@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	defaultHTTP = "http://127.0.0.1:8222"
+	// maxReply bounds what is read of one endpoint.
+	maxReply = 64 << 20
+)
+
+// statusEndpoints in the order of their sections.
+var statusEndpoints = [...]string{"healthz", "varz", "connz", "routez", "gatewayz", "leafz"}
+
+func newStatus(exe string, d Daemon) *cobra.Command {
+	var (
+		c       connection
+		address string
+		asJSON  bool
+		limit   int
+		timeout time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what a running daemon says about itself",
+		Long: `Ask a running daemon over its HTTP port and print its health, its counters and
+its connections: clients, routes, gateways, leaf nodes.
+
+The exit code is 0 when the daemon is healthy, 1 when it says that it is not,
+and 5 when it does not answer. An endpoint that the daemon does not have is
+left out.
+
+` + exitCodesHelp,
+		Example: example(exe, `status
+status --http 10.0.0.5:8222 --json | jq .varz.connections`),
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			base, err := httpBase(address)
+			if err != nil {
+				return err
+			}
+			cfg, err := c.httpTLS()
+			if err != nil {
+				return exit(ExitUsage, err)
+			}
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			s, err := askStatus(ctx, base, cfg, limit, timeout)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = writeJSONLine(cmd.OutOrStdout(), s.raw)
+			} else {
+				_, err = io.WriteString(cmd.OutOrStdout(), s.table())
+			}
+			if err == nil && !s.healthy {
+				err = exitf(ExitFailure, "%s is not healthy: %s", d.Name, clean(s.health))
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&address, "http", "", "`URL` or host:port of the daemon's HTTP port (default $BANYAN_HTTP, else "+defaultHTTP+")")
+	f.BoolVarP(&asJSON, "json", "j", false, "print what the endpoints say as one JSON object")
+	f.IntVar(&limit, "limit", 20, "show at most this many client connections")
+	f.DurationVarP(&timeout, "timeout", "t", 5*time.Second, "wait this long for each answer")
+	f.StringVar(&c.tlsCA, "tls-ca", "", "trust the authority in this PEM `file` (default $NATS_CA)")
+	f.StringVar(&c.tlsCert, "tls-cert", "", "client certificate `file` (default $NATS_CERT)")
+	f.StringVar(&c.tlsKey, "tls-key", "", "client key `file` (default $NATS_KEY)")
+	f.BoolVar(&c.tlsInsecure, "tls-insecure", false, "do not verify the daemon's certificate")
+	return cmd
+}
+
+// httpBase completes what --http was given: host:port, a port, or a URL.
+func httpBase(address string) (*url.URL, error) {
+	if address = firstOf(address, "BANYAN_HTTP"); address == "" {
+		address = defaultHTTP
+	}
+	given := address
+	if _, err := strconv.Atoi(address); err == nil {
+		address = "127.0.0.1:" + address
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usagef("--http %q is neither host:port nor an http URL, e.g. %s", given, defaultHTTP)
+	}
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	u.RawQuery = ""
+	return u, nil
+}
+
+// status is what a daemon answered.
+type status struct {
+	raw     map[string]json.RawMessage
+	healthy bool
+	health  string
+
+	varz     varz
+	connz    connz
+	routez   routez
+	gatewayz gatewayz
+	leafz    leafz
+}
+
+func askStatus(ctx context.Context, base *url.URL, cfg *tls.Config, limit int, timeout time.Duration) (*status, error) {
+	client := &http.Client{Timeout: timeout, Transport: &http.Transport{TLSClientConfig: cfg}}
+	defer client.CloseIdleConnections()
+	s := &status{raw: map[string]json.RawMessage{}}
+	into := map[string]any{"varz": &s.varz, "connz": &s.connz, "routez": &s.routez, "gatewayz": &s.gatewayz, "leafz": &s.leafz}
+	for _, name := range statusEndpoints {
+		u := base.JoinPath(name)
+		if name == "connz" {
+			u.RawQuery = "auth=true&limit=" + strconv.Itoa(max(limit, 1))
+		}
+		code, body, err := get(ctx, client, u)
+		if err != nil {
+			return nil, askError(ctx, base, err)
+		}
+		if name == "healthz" && code != http.StatusNotFound {
+			s.healthy = code == http.StatusOK
+			s.health = healthText(code, body)
+		}
+		if name != "healthz" && code != http.StatusOK || !json.Valid(body) {
+			continue
+		}
+		s.raw[name] = body
+		if p := into[name]; p != nil {
+			if err := json.Unmarshal(body, p); err != nil {
+				return nil, fmt.Errorf("%s answers in a way that is not understood: %w", u, err)
+			}
+		}
+	}
+	if len(s.raw) == 0 {
+		return nil, exitf(ExitFailure, "%s serves none of a daemon's endpoints: is it the HTTP port?", base.Redacted())
+	}
+	return s, nil
+}
+
+func askError(ctx context.Context, base *url.URL, err error) error {
+	var ne net.Error
+	switch {
+	case ctx.Err() != nil:
+		return exit(ExitInterrupted, nil)
+	case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
+		return exitf(ExitTimeout, "asking %s: %w", base.Redacted(), err)
+	}
+	return exitf(ExitConnection, "asking %s: %w; is the HTTP port open (-m, monitor.listen)?", base.Redacted(), err)
+}
+
+func get(ctx context.Context, client *http.Client, u *url.URL) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	return resp.StatusCode, body, err
+}
+
+func healthText(code int, body []byte) string {
+	var h struct {
+		Status string `json:"status"`
+		Error  string `json:"error"`
+	}
+	if json.Unmarshal(body, &h) != nil || h.Status == "" {
+		return http.StatusText(code)
+	}
+	if h.Error != "" {
+		return h.Status + ": " + h.Error
+	}
+	return h.Status
+}
