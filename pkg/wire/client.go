@@ -80,7 +80,56 @@ func (p *ClientParser) limit() int {
 }
 
 // pub parses `PUB subject [reply] size`. It and hpub are the message path.
+//
+// The plain line, with single blanks, clean names and all of it in b, is cut by walking over it
+// once. Whatever differs in any way is left to the careful path.
 func (p *ClientParser) pub(b []byte, op *Op) (n, need int, err error) {
+	const from = len("PUB ")
+	line := b
+	if most := from + p.limit() + 2; len(line) > most {
+		line = line[:most]
+	}
+	end := lowByte(line, from)
+	next := end + 1
+	var reply []byte
+	if next < len(line) && end > from && line[end] == ' ' {
+		size, at := walkSize(line, next)
+		if size < 0 {
+			if at = lowByte(line, next); at > next && at < len(line) && line[at] == ' ' {
+				reply = line[next:at]
+				size, at = walkSize(line, at+1)
+			}
+		}
+		if size >= 0 && (size <= p.MaxPayload || p.MaxPayload < 0) {
+			op.become(KindPub)
+			op.Subject, op.Reply, op.HdrLen = line[from:end], reply, 0
+			return finishPayload(b, at, size, op)
+		}
+	}
+	return p.pubCareful(b, op)
+}
+
+// walkSize reads the size that starts at from and is followed by CR LF at once. next is behind
+// the line; size is -1 if anything else stands there.
+func walkSize(line []byte, from int) (size, next int) {
+	for i := from; i < len(line); i++ {
+		d := line[i] - '0'
+		if d > 9 {
+			if i > from && i+1 < len(line) && line[i] == '\r' && line[i+1] == '\n' {
+				return size, i + 2
+			}
+			break
+		}
+		if i-from == maxDigits {
+			break
+		}
+		size = size*10 + int(d)
+	}
+	return -1, 0
+}
+
+// pubCareful is the whole grammar of PUB.
+func (p *ClientParser) pubCareful(b []byte, op *Op) (n, need int, err error) {
 	arg, next, err := cutLine(b, len("PUB"), p.limit())
 	if next == 0 {
 		return 0, 0, err
