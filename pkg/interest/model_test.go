@@ -100,89 +100,93 @@ type cached struct {
 	vals  []int
 }
 
-func TestIndexAgainstModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		x := New[int]()
-		x.floor = uint32(rapid.SampledFrom([]int{2, 8, tidyFrom}).Draw(t, "floor"))
-		var m model
-		var cache []cached
-		insert := func(p pair) {
-			x.Insert([]byte(p.pattern), p.v)
-			if !m.has(p) {
-				m = append(m, p)
-			}
+func TestIndexAgainstModel(t *testing.T) { rapid.Check(t, againstModel) }
+
+func FuzzIndex(f *testing.F) { f.Fuzz(rapid.MakeFuzz(againstModel)) }
+
+// againstModel makes changes at random and compares everything that can be
+// asked, results held since earlier included.
+func againstModel(t *rapid.T) {
+	x := New[int]()
+	x.floor = uint32(rapid.SampledFrom([]int{2, 8, tidyFrom}).Draw(t, "floor"))
+	var m model
+	var cache []cached
+	insert := func(p pair) {
+		x.Insert([]byte(p.pattern), p.v)
+		if !m.has(p) {
+			m = append(m, p)
 		}
-		remove := func(p pair) {
-			i := slices.Index(m, p)
-			if got := x.Remove([]byte(p.pattern), p.v); got != (i >= 0) {
-				t.Fatalf("Remove(%q, %d) = %v", p.pattern, p.v, got)
-			}
-			if i >= 0 {
-				m = slices.Delete(m, i, i+1)
-			}
+	}
+	remove := func(p pair) {
+		i := slices.Index(m, p)
+		if got := x.Remove([]byte(p.pattern), p.v); got != (i >= 0) {
+			t.Fatalf("Remove(%q, %d) = %v", p.pattern, p.v, got)
 		}
-		t.Repeat(map[string]func(*rapid.T){
-			"insert": func(t *rapid.T) {
-				insert(pair{drawPattern(t, "pattern"), rapid.IntRange(0, 3).Draw(t, "v")})
-			},
-			"insertMany": func(t *rapid.T) {
-				p := drawPattern(t, "pattern")
-				for v := range rapid.SampledFrom([]int{4, 8, 9, 12, 64, 80}).Draw(t, "n") {
-					insert(pair{p, v})
+		if i >= 0 {
+			m = slices.Delete(m, i, i+1)
+		}
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"insert": func(t *rapid.T) {
+			insert(pair{drawPattern(t, "pattern"), rapid.IntRange(0, 3).Draw(t, "v")})
+		},
+		"insertMany": func(t *rapid.T) {
+			p := drawPattern(t, "pattern")
+			for v := range rapid.SampledFrom([]int{4, 8, 9, 12, 64, 80}).Draw(t, "n") {
+				insert(pair{p, v})
+			}
+		},
+		"remove": func(t *rapid.T) {
+			remove(pair{drawPattern(t, "pattern"), rapid.IntRange(0, 3).Draw(t, "v")})
+		},
+		"removeSome": func(t *rapid.T) {
+			for range rapid.IntRange(1, 40).Draw(t, "n") {
+				if len(m) == 0 {
+					t.Skip("empty")
 				}
-			},
-			"remove": func(t *rapid.T) {
-				remove(pair{drawPattern(t, "pattern"), rapid.IntRange(0, 3).Draw(t, "v")})
-			},
-			"removeSome": func(t *rapid.T) {
-				for range rapid.IntRange(1, 40).Draw(t, "n") {
-					if len(m) == 0 {
-						t.Skip("empty")
-					}
-					remove(m[rapid.IntRange(0, len(m)-1).Draw(t, "i")])
+				remove(m[rapid.IntRange(0, len(m)-1).Draw(t, "i")])
+			}
+		},
+		"overlapping": func(t *rapid.T) {
+			p := drawPattern(t, "pattern")
+			want := m.overlapping(p)
+			got := collect(func(f func([]byte, int) bool) { x.Overlapping([]byte(p), f) })
+			if !slices.Equal(got, want) {
+				t.Fatalf("Overlapping(%q) = %v, want %v", p, got, want)
+			}
+			got = collect(func(f func([]byte, int) bool) { x.scan([]byte(p), f) })
+			if !slices.Equal(got, want) {
+				t.Fatalf("scan(%q) = %v, want %v", p, got, want)
+			}
+		},
+		"cache": func(t *rapid.T) {
+			s := drawSubject(t)
+			cache = append(cache, cached{x.Stamp([]byte(s)), s, sortedMatch(x, s)})
+		},
+		"": func(t *rapid.T) {
+			s := drawSubject(t)
+			want := m.match(s)
+			if got := sortedMatch(x, s); !slices.Equal(got, want) {
+				t.Fatalf("Match(%q) = %v, want %v", s, got, want)
+			}
+			if got := x.MatchesAny([]byte(s)); got != (len(want) > 0) {
+				t.Fatalf("MatchesAny(%q) = %v", s, got)
+			}
+			if x.Len() != len(m) {
+				t.Fatalf("Len = %d, want %d", x.Len(), len(m))
+			}
+			for _, c := range cache {
+				if x.Fresh(c.stamp) && !slices.Equal(c.vals, m.match(c.subj)) {
+					t.Fatalf("stale result of %q is fresh", c.subj)
 				}
-			},
-			"overlapping": func(t *rapid.T) {
-				p := drawPattern(t, "pattern")
-				want := m.overlapping(p)
-				got := collect(func(f func([]byte, int) bool) { x.Overlapping([]byte(p), f) })
-				if !slices.Equal(got, want) {
-					t.Fatalf("Overlapping(%q) = %v, want %v", p, got, want)
-				}
-				got = collect(func(f func([]byte, int) bool) { x.scan([]byte(p), f) })
-				if !slices.Equal(got, want) {
-					t.Fatalf("scan(%q) = %v, want %v", p, got, want)
-				}
-			},
-			"cache": func(t *rapid.T) {
-				s := drawSubject(t)
-				cache = append(cache, cached{x.Stamp([]byte(s)), s, sortedMatch(x, s)})
-			},
-			"": func(t *rapid.T) {
-				s := drawSubject(t)
-				want := m.match(s)
-				if got := sortedMatch(x, s); !slices.Equal(got, want) {
-					t.Fatalf("Match(%q) = %v, want %v", s, got, want)
-				}
-				if got := x.MatchesAny([]byte(s)); got != (len(want) > 0) {
-					t.Fatalf("MatchesAny(%q) = %v", s, got)
-				}
-				if x.Len() != len(m) {
-					t.Fatalf("Len = %d, want %d", x.Len(), len(m))
-				}
-				for _, c := range cache {
-					if x.Fresh(c.stamp) && !slices.Equal(c.vals, m.match(c.subj)) {
-						t.Fatalf("stale result of %q is fresh", c.subj)
-					}
-				}
-				all := slices.Clone(m)
-				sortPairs(all)
-				if got := collect(x.Walk); !slices.Equal(got, []pair(all)) {
-					t.Fatalf("Walk = %v, want %v", got, all)
-				}
-				checkInvariants(t, x)
-			},
-		})
+			}
+			all := slices.Clone(m)
+			sortPairs(all)
+			if got := collect(x.Walk); !slices.Equal(got, []pair(all)) {
+				t.Fatalf("Walk = %v, want %v", got, all)
+			}
+			checkInvariants(t, x)
+		},
 	})
 }
 

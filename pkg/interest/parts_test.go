@@ -157,6 +157,8 @@ func TestEqualHashesAreToldApart(t *testing.T) {
 	for _, c := range []struct{ stranger, wanted string }{
 		{"abc", "abd"},
 		{"abc", "ab"},
+		{"ab\x00", "ab"},
+		{"ab", "ab\x00"},
 		{"elevenbytes", "elevenbytez"},
 		{"twelve bytes", "twelve bytez"},
 		{"more than twelve bytes", "more than twelve bytez"},
