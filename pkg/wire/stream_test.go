@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // transcript feeds input in pieces, as a connection would: what is not taken stays in front of the
@@ -283,4 +285,23 @@ func FuzzGateway(f *testing.F) {
 func FuzzLeaf(f *testing.F) {
 	fuzzSeeds(f, "leaf")
 	f.Fuzz(func(t *testing.T, in []byte, split uint16) { checkStream(t, leaf(), in, split) })
+}
+
+// The short way through a plain PUB line and the careful one tell the same of any line.
+func TestPubShortAndCarefulAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pieces := rapid.SliceOfN(rapid.SampledFrom([]string{
+			" ", " ", "\t", "foo", "a.very.long.subject.indeed", "r", "0", "3", "07", "100", "101", "999999999", "1234567890", "-1", "\x00", "\x01", "\r", "\xff",
+		}), 0, 8).Draw(t, "pieces")
+		in := "PUB " + strings.Join(pieces, "") +
+			rapid.SampledFrom([]string{"\r\n", "\n", "\r", ""}).Draw(t, "eol") +
+			rapid.SampledFrom([]string{"", "abc\r\n", "\r\n", "abc\r", "abcx"}).Draw(t, "payload")
+		p := ClientParser{MaxControlLine: rapid.IntRange(1, 40).Draw(t, "limit"), MaxPayload: rapid.IntRange(-1, 101).Draw(t, "max")}
+		var a, b Op
+		n1, need1, err1 := p.pub([]byte(in), &a)
+		n2, need2, err2 := p.pubCareful([]byte(in), &b)
+		if n1 != n2 || need1 != need2 || err1 != err2 || (n1 > 0 && show(&a) != show(&b)) {
+			t.Fatalf("%q: %d %d %v %s, careful %d %d %v %s", in, n1, need1, err1, show(&a), n2, need2, err2, show(&b))
+		}
+	})
 }
