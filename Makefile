@@ -1,0 +1,112 @@
+# Banyan. "make" builds the three daemons into bin/; "make help" lists the rest.
+# Needs Go 1.26, make, git and a POSIX shell; nothing else.
+
+GO        ?= go
+BIN       ?= bin
+DIST      ?= dist
+DAEMONS   := hubd gwd leafd
+MODULE    := github.com/banyanmq/banyan
+
+VERSION   ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//')
+ifeq ($(strip $(VERSION)),)
+VERSION   := 0.1.0-dev
+endif
+COMMIT    ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+LDFLAGS   := -s -w -X $(MODULE)/pkg/version.Version=$(VERSION) -X $(MODULE)/pkg/version.Commit=$(COMMIT)
+GOBUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+# A release of staticcheck that knows the language of the installed Go.
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 5s
+RACE        ?= ./pkg/...
+BENCH       ?=
+SOAK        ?= .
+PLATFORMS   ?= linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
+CONFORMANCE ?=
+CONFORMANCE_ARGS ?= test
+
+.PHONY: all build test race fuzz bench lint staticcheck fmt demo soak conformance release clean help $(DAEMONS)
+
+all: build
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make build        hubd, gwd and leafd into bin/
+build: $(DAEMONS)
+
+$(DAEMONS):
+	$(GOBUILD) -o $(BIN)/$@ ./cmd/$@
+
+## make test         every test that is over in seconds (minutes in all)
+test:
+	$(GO) test -timeout 10m ./...
+
+## make race         the packages' tests under the race detector; RACE=./pkg/broker/...
+race:
+	$(GO) test -race -short -timeout 15m $(RACE)
+
+## make fuzz         every fuzz target for FUZZTIME (5s)
+fuzz:
+	@set -eu; \
+	for f in $$(git ls-files -co --exclude-standard '*_test.go'); do \
+		[ -f "$$f" ] || continue; \
+		for t in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$f"); do \
+			echo "== $$t in $$(dirname "$$f")"; \
+			$(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$f")"; \
+		done; \
+	done
+
+## make bench        speed beside the nats-server on PATH; BENCH="-h" shows its flags
+bench: build
+	$(GO) run ./test/bench $(BENCH)
+
+## make lint         gofmt, vet, staticcheck
+lint:
+	@files=$$(git ls-files -co --exclude-standard '*.go' | while read -r f; do [ ! -f "$$f" ] || echo "$$f"; done | xargs gofmt -l); \
+	if [ -n "$$files" ]; then echo "not formatted, run make fmt:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	@$(MAKE) -s staticcheck
+
+staticcheck:
+	$(GO) run $(STATICCHECK) ./...
+
+## make fmt          format all Go files
+fmt:
+	git ls-files -co --exclude-standard '*.go' | while read -r f; do [ ! -f "$$f" ] || gofmt -w "$$f"; done
+
+## make demo         three regions on loopback; KEEP=1 leaves them running
+demo: build
+	KEEP=$(KEEP) BIN=$(BIN) sh scripts/demo.sh
+
+## make soak         tests that take minutes to hours; SOAK=regexp
+soak:
+	$(GO) test -tags soak -count=1 -timeout 180m -v -run '$(SOAK)' ./test/...
+
+## make conformance  the official Go client's own tests: CONFORMANCE=dir [CONFORMANCE_ARGS="-r REGEX test"]
+conformance:
+	@if [ -z "$(CONFORMANCE)" ]; then \
+		echo "make conformance: CONFORMANCE is not given: it names the directory that holds the suite's run.sh;" >&2; \
+		echo "nothing was run." >&2; exit 2; \
+	fi
+	@[ -x "$(CONFORMANCE)/run.sh" ] || { echo "make conformance: $(CONFORMANCE) holds no run.sh" >&2; exit 2; }
+	@$(MAKE) build
+	OUT_DIR="$(CURDIR)/out" "$(CONFORMANCE)/run.sh" "$(CURDIR)/$(BIN)/hubd" -g "$(CURDIR)/$(BIN)/gwd" $(CONFORMANCE_ARGS)
+
+## make release      static binaries of all platforms and their checksums into dist/
+release:
+	rm -rf $(DIST)
+	mkdir -p $(DIST)
+	@set -eu; \
+	for p in $(PLATFORMS); do \
+		for d in $(DAEMONS); do \
+			echo "$$d $$p"; \
+			GOOS=$${p%/*} GOARCH=$${p#*/} $(GOBUILD) -o $(DIST)/$$d-$(VERSION)-$${p%/*}-$${p#*/} ./cmd/$$d; \
+		done; \
+	done; \
+	cd $(DIST); \
+	if command -v sha256sum >/dev/null; then sha256sum -- *d-*; else shasum -a 256 -- *d-*; fi >SHA256SUMS
+
+## make clean        remove what the others made
+clean:
+	rm -rf $(BIN) $(DIST) out
