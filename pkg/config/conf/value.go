@@ -33,6 +33,9 @@ type Pos struct {
 	Line, Col int
 }
 
+// IsZero says that a place is not known.
+func (p Pos) IsZero() bool { return p == Pos{} }
+
 func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col) }
 
 // Value is one value and, for maps and arrays, what is in it. Values are

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// NormalizeArgs rewrites a command line of the reference binary to what pflag
+// reads: long names with one dash (-js, -DV, -port, -sl=...) get two. Arguments
+// of flags are left alone, and everything from the first word that is no flag
+// on, except that a leading "run" or "check" is passed over.
+func NormalizeArgs(args []string) []string {
+	takesValue := map[string]bool{"t": false, "h": false, "v": false, "c": true}
+	for name, value := range commandFlags {
+		takesValue[name] = value
+	}
+	for _, f := range referenceFlags() {
+		for _, name := range f.names {
+			takesValue[name] = !f.boolean
+		}
+		if f.short != "" {
+			takesValue[f.short] = !f.boolean
+		}
+	}
+	out := make([]string, 0, len(args))
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if i == 0 && (arg == "run" || arg == "check") {
+			out = append(out, arg)
+			continue
+		}
+		if len(arg) < 2 || arg[0] != '-' || arg == "--" {
+			return append(out, args[i:]...)
+		}
+		name, _, assigned := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		value, known := takesValue[name]
+		if known && len(name) > 1 && !strings.HasPrefix(arg, "--") {
+			arg = "-" + arg
+		}
+		if known && len(name) == 1 && strings.HasPrefix(arg, "--") {
+			arg = arg[1:]
+		}
+		out = append(out, arg)
+		if (value || !known && pathFlagTakesValue(name)) && !assigned && i+1 < len(args) {
+			i++
+			out = append(out, args[i])
+		}
+	}
+	return out
+}
+
+// pathFlagTakesValue knows the flags that are named after settings.
+func pathFlagTakesValue(name string) bool {
+	for _, o := range rootScope.rows {
+		if o.scalar() && flagName(o) == name {
+			return o.kind != kBool
+		}
+	}
+	return false
+}
+
+var (
+	secretFlag  = regexp.MustCompile(`^--?(user|pass|auth|auth-user|auth-password|auth-token|cluster-user|cluster-password|gateway-user|gateway-password|leafs-user|leafs-password)(=.*)?$`)
+	urlFlag     = regexp.MustCompile(`^--?(routes|cluster|cluster_listen|cluster-routes)(=.*)?$`)
+	urlUserInfo = regexp.MustCompile(`//[^/@,]*@`)
+)
+
+// RedactArgs is a copy of a command line in which credentials read "[REDACTED]".
+// Whatever prints or serves arguments uses it.
+func RedactArgs(args []string) []string {
+	out := make([]string, len(args))
+	hide := func(string) string { return "" }
+	pending := false
+	for i, arg := range args {
+		switch {
+		case pending:
+			out[i] = hide(arg)
+			pending = false
+			continue
+		case secretFlag.MatchString(arg):
+			hide = func(string) string { return redacted }
+		case urlFlag.MatchString(arg):
+			hide = redactURL
+		default:
+			out[i] = arg
+			continue
+		}
+		name, value, assigned := strings.Cut(arg, "=")
+		if pending = !assigned; assigned {
+			name += "=" + hide(value)
+		}
+		out[i] = name
+	}
+	return out
+}
+
+func redactURL(s string) string { return urlUserInfo.ReplaceAllString(s, "//"+redacted+"@") }

@@ -1,0 +1,90 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/banyanmq/banyan/pkg/config/conf"
+)
+
+// EnvPrefix is what a daemon's environment variables begin with.
+func (d Daemon) EnvPrefix() string { return strings.ToUpper(string(d)) + "_" }
+
+// envName is the variable that sets a key: cluster.pool_size is
+// HUBD_CLUSTER_POOL_SIZE.
+func envName(d Daemon, key string) string {
+	return d.EnvPrefix() + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
+}
+
+// injected are the variables that container platforms make for a service of
+// the daemon's name.
+var injected = regexp.MustCompile(`^(SERVICE_|PORT(_|$)|.*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_\d+_(TCP|UDP).*)$)`)
+
+// environment reads the daemon's variables into viper, above the file.
+func (l *loader) environment() {
+	names := map[string]*option{}
+	for _, o := range rootScope.rows {
+		if o.scalar() && o.in.has(l.opts.Daemon) {
+			names[envName(l.opts.Daemon, o.key())] = o
+		}
+	}
+	d := l.decoder(langYAML)
+	d.dir = "" // what a process is told is relative to the process
+	values := map[string]any{}
+	seen := map[string]bool{}
+	env := slices.Clone(l.opts.Env)
+	slices.Sort(env)
+	for _, kv := range env {
+		name, _, ok := strings.Cut(kv, "=")
+		if !ok || !strings.HasPrefix(name, l.opts.Daemon.EnvPrefix()) || seen[name] {
+			continue
+		}
+		seen[name] = true
+		o := names[name]
+		if o == nil {
+			l.strangeVariable(name, names)
+			continue
+		}
+		val, _ := l.lookup(name)
+		l.override(d, values, o, val, conf.Pos{File: name})
+	}
+	l.merge(values)
+}
+
+// override reads one textual setting from outside the file.
+func (l *loader) override(d *decoder, values map[string]any, o *option, s string, pos conf.Pos) {
+	val, ok := d.value(o, o.key(), text(o, s, pos))
+	if !ok {
+		return
+	}
+	l.put(values, o, val, pos)
+	l.explicit[o.key()] = true
+	if o.kind == kListen {
+		l.explicit[strings.TrimSuffix(o.key(), "listen")+"port"] = true
+	}
+}
+
+func (l *loader) merge(values map[string]any) {
+	if err := l.v.MergeConfigMap(nested(values)); err != nil {
+		l.errorf(conf.Pos{}, "", "%v", err)
+	}
+}
+
+// strangeVariable warns of a variable that looks like a misspelt setting.
+func (l *loader) strangeVariable(name string, names map[string]*option) {
+	if injected.MatchString(strings.TrimPrefix(name, l.opts.Daemon.EnvPrefix())) {
+		return
+	}
+	best, distance := "", 4
+	for n := range names {
+		if e := editDistance(name, n); e < distance || e == distance && n < best {
+			best, distance = n, e
+		}
+	}
+	if best == "" {
+		l.warnf(conf.Pos{}, "", "environment variable %s is no setting of %s", name, l.opts.Daemon)
+		return
+	}
+	l.warnf(conf.Pos{}, "", "environment variable %s is no setting of %s; did you mean %s?", name, l.opts.Daemon, best)
+}

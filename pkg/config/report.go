@@ -1,0 +1,100 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/banyanmq/banyan/pkg/config/conf"
+)
+
+// Finding is one thing that is wrong with the settings, or worth a warning.
+type Finding struct {
+	// Pos is where in which file. Line is 0 when it comes from an environment
+	// variable or a flag, which File then names; all is empty when it concerns
+	// the settings as a whole.
+	Pos conf.Pos
+	// Key is the option's path as written, "" when no single one is to blame.
+	Key string
+	// Message says what is wrong and what would be right.
+	Message string
+}
+
+func (f Finding) String() string {
+	var b strings.Builder
+	switch {
+	case f.Pos.Line > 0:
+		fmt.Fprintf(&b, "%s: ", f.Pos)
+	case f.Pos.File != "":
+		fmt.Fprintf(&b, "%s: ", f.Pos.File)
+	}
+	if f.Key != "" {
+		fmt.Fprintf(&b, "%s: ", f.Key)
+	}
+	b.WriteString(f.Message)
+	return b.String()
+}
+
+// Warning is a finding that does not keep a daemon from starting.
+type Warning = Finding
+
+// Errors are the findings that do, sorted by position. Load returns them as
+// its error.
+type Errors []Finding
+
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, f := range e {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// report collects findings.
+type report struct {
+	errors   []Finding
+	warnings []Finding
+	// files in the order they were first met, for sorting.
+	files []string
+}
+
+func (r *report) errorf(pos conf.Pos, key, format string, args ...any) {
+	r.errors = append(r.errors, Finding{pos, key, fmt.Sprintf(format, args...)})
+}
+
+func (r *report) warnf(pos conf.Pos, key, format string, args ...any) {
+	w := Finding{pos, key, fmt.Sprintf(format, args...)}
+	if !slices.Contains(r.warnings, w) {
+		r.warnings = append(r.warnings, w)
+	}
+}
+
+// sorted puts findings in the order of the files, those without a place last.
+func (r *report) sorted(list []Finding) []Finding {
+	rank := func(f Finding) int {
+		if i := slices.Index(r.files, f.Pos.File); i >= 0 {
+			return i
+		}
+		if f.Pos.File == "" {
+			return len(r.files) + 1
+		}
+		return len(r.files)
+	}
+	slices.SortStableFunc(list, func(a, b Finding) int {
+		if c := rank(a) - rank(b); c != 0 {
+			return c
+		}
+		if c := a.Pos.Line - b.Pos.Line; c != 0 {
+			return c
+		}
+		return a.Pos.Col - b.Pos.Col
+	})
+	return list
+}
+
+func (r *report) err() error {
+	if len(r.errors) == 0 {
+		return nil
+	}
+	return Errors(r.sorted(r.errors))
+}

@@ -1,0 +1,363 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/config/conf"
+)
+
+// validate checks what concerns several options (config-cli 7).
+func (l *loader) validate() {
+	l.validateTimes()
+	l.validateLimits()
+	l.validateTLSBlocks()
+	l.validateAuth()
+	l.validateAccounts()
+	l.validateLeafNodes()
+	l.validateGateway()
+	l.validateCluster()
+	l.validateDaemon()
+}
+
+// fail reports an error at the place where a key was set.
+func (l *loader) fail(key, format string, args ...any) {
+	l.errorf(l.origin[key], "", format, args...)
+}
+
+func (l *loader) validateTimes() {
+	d := l.cfg.LameDuck
+	if d.Duration < minLameDuckDuration {
+		l.fail("lifecycle.drain", "invalid lame_duck_duration of %v, minimum is 30 seconds", d.Duration)
+	} else if d.Grace < 0 {
+		l.fail("lifecycle.drain_grace", "invalid lame_duck_grace_period of %v, needs to be positive", d.Grace)
+	} else if d.Grace >= d.Duration {
+		l.fail("lifecycle.drain_grace", "lame duck grace period (%v) should be strictly lower than lame duck duration (%v)", d.Grace, d.Duration)
+	}
+	for _, key := range []string{"clients.ping.interval", "clients.write.deadline", "cluster.ping.interval", "cluster.write.deadline", "gateway.write.deadline",
+		"leafs.write.deadline", "leafs.ping.interval", "leafs.timeouts.reconnect", "leafs.timeouts.reconnect_max", "leafs.timeouts.dial", "leafs.timeouts.handshake",
+		"border.ping.interval", "border.ready_timeout", "auth.timeout", "cluster.auth_timeout", "gateway.auth_timeout", "leafs.auth_timeout"} {
+		t, ok := l.v.Get(key).(time.Duration)
+		if _, set := l.origin[key]; ok && set && t <= 0 {
+			l.fail(key, "%s must be above 0, got %v", key, t)
+		}
+		if ok && t > time.Minute && (strings.HasSuffix(key, "auth_timeout") || key == "auth.timeout") {
+			l.warnf(l.origin[key], "", "timeout of %v (%v seconds) is high, consider keeping it under 60 seconds; quote durations: \"1m\"", t, t.Seconds())
+		}
+	}
+}
+
+func (l *loader) validateLimits() {
+	m := l.cfg.Limits
+	if m.MaxPayload > m.MaxPending {
+		l.fail("clients.limits.max_payload", "max_payload (%d) cannot be higher than max_pending (%d)", m.MaxPayload, m.MaxPending)
+	}
+	if m.MaxPayload > 8<<20 {
+		l.warnf(l.origin["clients.limits.max_payload"], "", "maximum payloads over 8.00 MB are generally discouraged and could lead to poor performance")
+	}
+	if m.MaxPending < 1 {
+		l.fail("clients.limits.max_pending", "max_pending must be above 0, got %d", m.MaxPending)
+	}
+	if m.PingMax < 1 {
+		l.fail("clients.ping.max", "ping_max must be above 0, got %d", m.PingMax)
+	}
+}
+
+func (l *loader) validateTLSBlocks() {
+	c := l.cfg
+	check := func(key string, t *TLS, listens, links bool) {
+		if t == nil {
+			return
+		}
+		pos := l.firstOrigin(key)
+		if i, ok := l.origin[key+".certificates"]; ok && (l.set(key+".cert") || l.set(key+".key")) {
+			l.errorf(i, "", "error parsing certificates config: 'certs' cannot be combined with 'cert_file' and 'key_file'")
+		}
+		flags := l.explicit["--tls"] && key == "clients.tls"
+		for _, p := range t.Certificates {
+			if p.CertFile == "" {
+				l.errorf(pos, "", "%s", either(flags, "TLS Server certificate must be present and valid", "missing 'cert_file' in TLS configuration"))
+			} else if p.KeyFile == "" {
+				l.errorf(pos, "", "%s", either(flags, "TLS Server private key must be present and valid", "missing 'key_file' in TLS configuration"))
+			}
+		}
+		if listens && len(t.Certificates) == 0 {
+			l.errorf(pos, "", "%s", either(flags, "TLS Server certificate must be present and valid", key+": a listener with TLS needs a certificate: set cert_file and key_file"))
+		}
+		if t.CheckKnownURLs && !links {
+			l.errorf(l.origin[key+".check_known_urls"], "", "verify_cert_and_check_known_urls not supported in this context")
+		}
+	}
+	check("clients.tls", c.Client.TLS, true, false)
+	if c.Cluster != nil {
+		check("cluster.tls", c.Cluster.TLS, true, true)
+	}
+	if c.Gateway != nil {
+		check("gateway.tls", c.Gateway.TLS, true, true)
+		for i, r := range c.Gateway.Remotes {
+			check(fmt.Sprintf("gateway.remotes[%d].tls", i), r.TLS, false, true)
+		}
+	}
+	if c.LeafNodes != nil {
+		check("leafs.tls", c.LeafNodes.TLS, c.LeafNodes.Enabled(), false)
+		for i, r := range c.LeafNodes.Remotes {
+			check(fmt.Sprintf("upstreams[%d].tls", i), r.TLS, false, false)
+		}
+	}
+	if c.Client.AllowNonTLS && c.Client.TLS == nil {
+		l.warnf(l.origin["clients.allow_non_tls"], "", "allow_non_tls has no effect without tls")
+	}
+}
+
+func either(cond bool, a, b string) string {
+	if cond {
+		return a
+	}
+	return b
+}
+
+func (l *loader) set(key string) bool { _, ok := l.origin[key]; return ok }
+
+// firstOrigin is where the first option below a key stands.
+func (l *loader) firstOrigin(key string) conf.Pos {
+	var first conf.Pos
+	for k, pos := range l.origin {
+		if strings.HasPrefix(k, key+".") && (first.IsZero() || pos.Line < first.Line) {
+			first = pos
+		}
+	}
+	return first
+}
+
+func (l *loader) validateAuth() {
+	c := l.cfg
+	a := c.Auth
+	inAccounts := slices.ContainsFunc(c.Accounts, func(a Account) bool { return len(a.Users) > 0 })
+	switch {
+	case a.User != "" && a.Token != "":
+		l.fail("auth.token", "Cannot have a user/pass and token")
+	case a.User != "" && len(a.Users) > 0:
+		l.fail("auth.users", "Can not have a single user/pass and a users array")
+	case a.Token != "" && len(a.Users) > 0:
+		l.fail("auth.users", "Can not have a token and a users array")
+	case a.User != "" && inAccounts:
+		l.fail("auth.user", "Can not have a single user/pass and accounts")
+	case a.Token != "" && inAccounts:
+		l.fail("auth.token", "Can not have a token and accounts")
+	}
+	seen := map[string]bool{}
+	names := func(users []User, key string) {
+		for _, u := range users {
+			switch {
+			case u.Name == "":
+				l.errorf(l.origin[key], "", "User entry requires a user")
+			case seen[u.Name]:
+				l.errorf(l.origin[key], "", "Duplicate user %q detected", u.Name)
+			}
+			seen[u.Name] = true
+		}
+	}
+	names(a.Users, "auth.users")
+	for _, acc := range c.Accounts {
+		names(acc.Users, "accounts")
+	}
+	if a.NoAuthUser == "" {
+		return
+	}
+	if len(seen) == 0 {
+		l.fail("auth.no_auth_user", "no_auth_user: %q present, but users/nkeys are not defined", a.NoAuthUser)
+	} else if !seen[a.NoAuthUser] {
+		l.fail("auth.no_auth_user", "no_auth_user: %q not present as user or nkey in authorization block or account configuration", a.NoAuthUser)
+	}
+}
+
+func (l *loader) validateAccounts() {
+	seen := map[string]bool{}
+	for _, a := range l.cfg.Accounts {
+		switch {
+		case a.Name == "":
+			l.fail("accounts", "an account has no name")
+		case a.Name == DefaultAccount:
+			l.fail("accounts", "%q is a Reserved Account", DefaultAccount)
+		case strings.ContainsAny(a.Name, " \t\r\n"):
+			l.fail("accounts", "account name %q cannot contain spaces", a.Name)
+		case seen[a.Name]:
+			l.fail("accounts", "Duplicate Account Entry: %s", a.Name)
+		}
+		seen[a.Name] = true
+	}
+	if strings.ContainsAny(l.cfg.SystemAccount, " \t\r\n") {
+		l.fail("auth.system_account", "account name %q cannot contain spaces", l.cfg.SystemAccount)
+	}
+}
+
+// knownAccount says whether an account exists in the settings or by itself.
+func (l *loader) knownAccount(name string) bool {
+	return name == "" || name == DefaultAccount || name == l.cfg.SystemAccount ||
+		slices.ContainsFunc(l.cfg.Accounts, func(a Account) bool { return a.Name == name })
+}
+
+func (l *loader) validateLeafNodes() {
+	n := l.cfg.LeafNodes
+	if n == nil {
+		return
+	}
+	if n.Auth.User != "" && len(n.Auth.Users) > 0 {
+		l.fail("leafs.users", "can not have a single user/pass and a users array")
+	}
+	if !l.knownAccount(n.Auth.Account) {
+		l.fail("leafs.account", "cannot find local account %q specified in leafnode authorization", n.Auth.Account)
+	}
+	seen := map[string]bool{}
+	for _, u := range n.Auth.Users {
+		switch {
+		case u.Name == "":
+			l.fail("leafs.users", "User entry requires a user")
+		case seen[u.Name]:
+			l.fail("leafs.users", "duplicate user %q detected in leafnode authorization", u.Name)
+		case !l.knownAccount(u.Account):
+			l.fail("leafs.users", "cannot find local account %q specified in leafnode authorization", u.Account)
+		}
+		seen[u.Name] = true
+	}
+	l.validateRemotes(n)
+	if n.Enabled() && l.cfg.Gateway != nil && l.cfg.NoSystemAccount {
+		l.fail("leafs.port", "leaf nodes and gateways (both being defined) require a system account to also be configured")
+	}
+}
+
+func (l *loader) validateRemotes(n *LeafNodes) {
+	seen := map[string]bool{}
+	for i, r := range n.Remotes {
+		if len(r.URLs) == 0 {
+			l.fail("upstreams", "remote %d has no url", i)
+		}
+		texts := make([]string, len(r.URLs))
+		ws := 0
+		for j, u := range r.URLs {
+			texts[j] = u.Redacted()
+			if u.Scheme == "ws" || u.Scheme == "wss" {
+				ws++
+			}
+		}
+		if ws > 0 && ws < len(r.URLs) {
+			l.fail("upstreams", "remote leaf node configuration cannot have a mix of websocket and non-websocket urls: %q", texts)
+		} else if ws > 0 {
+			l.fail("upstreams", "leaf links over WebSocket are not supported yet: %q", texts)
+		}
+		if !l.knownAccount(r.Account) {
+			l.fail("upstreams", "cannot find local account %q specified in leafnode remote", r.Account)
+		}
+		id := fmt.Sprintf("%q %q", texts, r.Account)
+		if seen[id] {
+			l.fail("upstreams", "duplicate remote urls=%q, account=%q", texts, r.Account)
+		}
+		seen[id] = true
+	}
+}
+
+func (l *loader) validateGateway() {
+	g := l.cfg.Gateway
+	if g == nil {
+		return
+	}
+	if g.Name == "" {
+		l.errorf(l.firstOrigin("gateway"), "", "gateway has no name")
+	} else if !g.Enabled() {
+		l.fail("gateway.name", "gateway %q has no port specified (select -1 for random port)", g.Name)
+	}
+	seen := map[string]bool{}
+	for i, r := range g.Remotes {
+		switch {
+		case r.Name == "":
+			l.fail("gateway.remotes", "gateway in the list %d has no name", i)
+		case len(r.URLs) == 0:
+			l.fail("gateway.remotes", "gateway %q has no URL", r.Name)
+		case seen[r.Name]:
+			l.fail("gateway.remotes", "gateway %q is in the list twice", r.Name)
+		}
+		seen[r.Name] = true
+	}
+}
+
+func (l *loader) validateCluster() {
+	c := l.cfg
+	k := c.Cluster
+	if k == nil {
+		return
+	}
+	if c.Gateway != nil && c.Gateway.Name != "" && k.Name != c.Gateway.Name {
+		l.fail("cluster.name", "cluster name conflicts between cluster and gateway definitions")
+	}
+	if k.PoolSize < 0 && len(k.Accounts) > 0 {
+		l.fail("cluster.pool_size", "pool_size cannot be negative if pinned accounts are specified")
+	}
+	seen := map[string]bool{}
+	for _, a := range k.Accounts {
+		if seen[a] {
+			l.fail("cluster.pinned_accounts", "found duplicate account name %q in pinned accounts list %q", a, k.Accounts)
+		}
+		seen[a] = true
+	}
+	if len(k.Routes) > 0 && !k.Enabled() {
+		l.fail("cluster.routes", "solicited routes require cluster capabilities, e.g. --cluster")
+	}
+	if k.Auth.User != "" && k.Auth.Password == "" {
+		l.fail("cluster.user", "expected cluster password to be set")
+	}
+}
+
+func (l *loader) validateDaemon() {
+	switch l.cfg.Daemon {
+	case Leafd:
+		l.validateLAN()
+	case Gwd:
+		l.validateBorder()
+	}
+}
+
+// validateLAN keeps an edge node from standing open to its network by accident.
+func (l *loader) validateLAN() {
+	c := l.cfg
+	host := c.Client.Host
+	ip := net.ParseIP(host)
+	if host == "localhost" || ip != nil && ip.IsLoopback() {
+		return
+	}
+	if !c.Client.AllowLAN {
+		l.fail("clients.host", "leafd serves local programs only, and %s is not a loopback address: set listen.allow_lan: true and configure users to open it to the network", host)
+		return
+	}
+	if !c.AuthRequired() {
+		l.fail("clients.host", "listen.allow_lan opens %s to the network and wants authentication: configure a user, a token or users", host)
+	} else if c.Auth.NoAuthUser != "" {
+		l.fail("auth.no_auth_user", "no_auth_user would let everybody on the network in: remove it or listen on 127.0.0.1")
+	}
+}
+
+func (l *loader) validateBorder() {
+	c := l.cfg
+	if c.Gateway == nil {
+		l.errorf(conf.Pos{File: c.File}, "", "gwd needs a gateway block: name, listen and remotes")
+	}
+	if c.Cluster == nil {
+		l.errorf(conf.Pos{File: c.File}, "", "gwd needs a cluster block: name, listen and the routes of its region's hubs")
+	} else if len(c.Cluster.Routes) == 0 && !c.Cluster.Enabled() {
+		l.fail("cluster.name", "gwd needs cluster.routes: the addresses of its region's hubs")
+	}
+	if c.Border.Mode == BorderSingleOwner && !l.set("border.priority") {
+		l.fail("border.mode", "border.mode single_owner needs border.priority, different in each gwd of the region")
+	}
+	seen := map[string]bool{}
+	for _, p := range c.Border.Policies {
+		if p.Account == "" {
+			l.fail("border.policies", "a border policy has no account")
+		} else if seen[p.Account] {
+			l.fail("border.policies", "account %q has two border policies", p.Account)
+		}
+		seen[p.Account] = true
+	}
+}
