@@ -1,0 +1,410 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/transport"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// conn is one client. See the package comment for what guards what.
+type conn struct {
+	s      *Service
+	t      *transport.Conn
+	id     uint64
+	port   broker.Port
+	remote net.Addr // as the PROXY header says, if there is one
+	nonce  string
+
+	// The reader's.
+	parser    wire.ClientParser
+	pub       *publisher // nil while the client does not publish
+	account   *broker.Account
+	identity  *auth.Identity
+	gate      bool // only CONNECT may come
+	connected bool // CONNECT was accepted
+	told      bool // the connect-info INFO was sent
+	secured   bool
+	tlsFirst  bool
+	proxied   bool
+	verbose   bool
+	pedantic  bool
+	noEcho    bool // also read by Deliver, on the reader's goroutine
+	noResp    bool
+	careful   bool // publishes need more than the reserved names looked at
+	maxSubs   int
+
+	out    delivery    // the queue's lock
+	worn   atomic.Bool // out.worn is not empty
+	active atomic.Bool // heard of since the last tick of the pinger
+	last   atomic.Int64
+
+	mu        sync.Mutex
+	tls       *tlsFacts           // nil without TLS
+	options   *wire.ClientConnect // nil before CONNECT; changed by the reader only
+	subs      subset
+	reason    wire.CloseReason
+	serving   bool
+	ready     bool // may be sent INFO
+	pinger    *link.Pinger
+	authTimer *time.Timer
+	estimate  time.Duration // of the round trip: accept to CONNECT
+	bound     bool          // counted in its account
+}
+
+// delivery is what Deliver looks at.
+type delivery struct {
+	closed      bool
+	headers     bool
+	permissions *auth.Permissions
+	responses   *auth.Responses
+	worn        []*broker.Sub // got their last message
+	msgs, bytes int64
+}
+
+// ending is the error that ends a connection for a reason.
+type ending struct {
+	reason wire.CloseReason
+	detail string
+}
+
+func (e *ending) Error() string {
+	if e.detail == "" {
+		return e.reason.String()
+	}
+	return e.detail
+}
+
+func (c *conn) init(t *transport.Conn) {
+	c.t = t
+	c.remote = t.RemoteAddr()
+	c.port.ID = c.id
+	c.port.Class = broker.Client
+	c.port.Reach = broker.FromClient
+	c.port.Origin = broker.Origin{Class: broker.Client}
+	c.port.Sink = c
+	c.parser.MaxControlLine = c.s.limits.MaxControlLine
+	c.parser.MaxPayload = int(c.s.limits.MaxPayload)
+	d := wire.DefaultClientConnect()
+	c.verbose, c.pedantic, c.careful = d.Verbose, d.Pedantic, true
+	c.maxSubs = c.s.limits.MaxSubscriptions
+	c.gate = c.s.policy.Required
+	c.identity = nobody
+	c.account = c.s.o.Broker.Account(broker.GlobalAccount)
+	c.last.Store(t.Started().UnixNano())
+}
+
+var nobody = &auth.Identity{}
+
+// run opens the connection and serves it until it ends.
+func (c *conn) run() error {
+	if err := c.openUp(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.reason != wire.ReasonNone {
+		c.mu.Unlock()
+		return &ending{reason: c.reason}
+	}
+	c.serving = true
+	c.startTimers()
+	c.mu.Unlock()
+	if c.s.log.DebugEnabled() {
+		c.log().Debugf("Client connection created")
+	}
+	return c.t.Serve(c)
+}
+
+// HandleBlock implements transport.Handler.
+func (c *conn) HandleBlock(b []byte) (at, need int, err error) {
+	var op wire.Op
+	busy := false
+	for at < len(b) {
+		if c.gate && !wire.MayBeConnect(b[at]) {
+			if err = c.enterUnasked(); err != nil {
+				break
+			}
+		}
+		var n int
+		if n, need, err = c.parser.Next(b[at:], &op); err != nil {
+			err = c.violation(err)
+			break
+		}
+		if n == 0 {
+			break
+		}
+		at += n
+		if c.s.trace {
+			c.traceIn(&op)
+		}
+		switch op.Kind {
+		case wire.KindPub:
+			busy = true
+			c.publish(&op)
+		case wire.KindSub:
+			busy = true
+			c.subscribe(&op)
+		case wire.KindUnsub:
+			busy = true
+			c.unsubscribe(&op)
+		case wire.KindPing:
+			busy = true
+			c.pong()
+		default:
+			err = c.rare(&op)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if busy {
+		c.touch()
+	}
+	if c.pub != nil {
+		c.pub.inlet.Flush()
+	}
+	c.Flush()
+	return at, need, err
+}
+
+// touch notes that the client was heard of: once a block.
+func (c *conn) touch() {
+	if !c.active.Load() {
+		c.active.Store(true)
+	}
+	c.last.Store(time.Now().UnixNano())
+}
+
+func (c *conn) rare(op *wire.Op) error {
+	switch op.Kind {
+	case wire.KindConnect:
+		return c.connect(op.Arg)
+	case wire.KindPong:
+		c.ponged()
+	case wire.KindErr:
+		c.log().Errorf("Client error: %s", op.Arg)
+		return &ending{reason: wire.ReasonParseError}
+	}
+	return nil // +OK, INFO
+}
+
+func (c *conn) pong() {
+	c.t.Write(linePong)
+	if c.connected && !c.told {
+		c.told = true
+		if c.options.Protocol >= 1 {
+			c.sendConnectInfo()
+		}
+	}
+}
+
+var (
+	linePing = []byte(wire.LinePing)
+	linePong = []byte(wire.LinePong)
+	lineOK   = []byte(wire.LineOK)
+)
+
+// ponged notes the answer to a PING. If the client did nothing else since the
+// last tick, what it needs for publishing is given up.
+func (c *conn) ponged() {
+	c.mu.Lock()
+	p := c.pinger
+	c.mu.Unlock()
+	if _, ok := p.Pong(); ok && !c.active.Load() {
+		c.pub = nil
+	}
+}
+
+func (c *conn) ok() {
+	if c.verbose {
+		c.t.Write(lineOK)
+	}
+}
+
+// fail queues an -ERR after which the connection lives on.
+func (c *conn) fail(text string) {
+	if c.s.trace {
+		c.log().Tracef("->> [-ERR %s]", text)
+	}
+	c.t.Write(wire.AppendErr(nil, text))
+}
+
+// fatal queues an -ERR, if there is a text, and returns the error that ends the
+// connection.
+func (c *conn) fatal(reason wire.CloseReason, text string) error {
+	if text != "" {
+		c.fail(text)
+	}
+	return &ending{reason: reason, detail: text}
+}
+
+// violation is fatal for an error of the parser.
+func (c *conn) violation(err error) error {
+	var p *wire.ProtoError
+	if !errors.As(err, &p) {
+		return err
+	}
+	c.log().Errorf("%s", p.Error())
+	return c.fatal(p.Reason, p.Text)
+}
+
+// startTimers starts what runs until CONNECT. c.mu is held.
+func (c *conn) startTimers() {
+	if c.gate {
+		c.authTimer = time.AfterFunc(c.s.authTimeout(), c.authTimedOut)
+	}
+	c.startPinger(c.s.limits.PingInterval)
+}
+
+func (c *conn) startPinger(first time.Duration) {
+	if c.pinger != nil {
+		c.pinger.Stop()
+	}
+	c.pinger = link.StartPinger(link.PingerOptions{
+		First: first, Every: c.s.limits.PingInterval, Max: c.s.limits.PingMax,
+		Send:  func() { c.t.WriteFlush(linePing) },
+		Stale: c.stale,
+		Busy:  func() bool { return c.active.Swap(false) },
+	})
+}
+
+func (c *conn) stale() {
+	c.s.counters.stale.Add(1)
+	c.shut(wire.ReasonStale, wire.TextStale)
+}
+
+func (c *conn) slow() {
+	c.s.counters.slowEvents.Add(1)
+	c.log().RateLimitedWarnf("Slow Consumer State: the write deadline of %s passed", c.s.limits.WriteDeadline)
+}
+
+// Close implements link.Conn.
+func (c *conn) Close(reason wire.CloseReason) { c.shut(reason, "") }
+
+var longAgo = time.Unix(1, 0)
+
+// shut ends the connection from any goroutine: the reader is woken and does the
+// rest. The first reason counts.
+func (c *conn) shut(reason wire.CloseReason, text string) {
+	c.mu.Lock()
+	if c.reason != wire.ReasonNone {
+		c.mu.Unlock()
+		return
+	}
+	c.reason = reason
+	serving := c.serving
+	if text != "" {
+		c.t.Write(wire.AppendErr(nil, text))
+	}
+	c.mu.Unlock()
+	c.t.Flush()
+	if !serving || reason == wire.ReasonServerShutdown {
+		// While it is being opened deadlines come and go; only Abort stays.
+		c.t.Abort(&ending{reason: reason})
+		return
+	}
+	c.t.SetReadDeadline(longAgo)
+}
+
+const (
+	// finishLimit is how long the last bytes may take.
+	finishLimit = 2 * time.Second
+)
+
+// end takes the connection out of everything, withdraws its interest first, and
+// closes the socket.
+func (c *conn) end(err error) {
+	c.mu.Lock()
+	if c.reason == wire.ReasonNone {
+		c.reason = c.reasonFor(err)
+	}
+	reason := c.reason
+	c.ready = false
+	if c.authTimer != nil {
+		c.authTimer.Stop()
+	}
+	if c.pinger != nil {
+		c.pinger.Stop()
+	}
+	last := c.infoLocked(false)
+	c.mu.Unlock()
+
+	c.dropSubs(true)
+	c.unbind()
+	c.port.Replies.Stop()
+	c.count(reason)
+	last.Reason, last.Stopped = reason, time.Now()
+	c.s.open.Add(-1)
+	c.s.o.Registry.Remove(c, last)
+	if c.s.log.DebugEnabled() {
+		c.log().Debugf("Client connection closed: %s", reason)
+	}
+	if reason.Drops() {
+		c.t.Close()
+		return
+	}
+	c.t.Finish(&ending{reason: reason}, finishLimit)
+}
+
+// reasonFor says why a connection ended whose reason nobody gave.
+func (c *conn) reasonFor(err error) wire.CloseReason {
+	var e *ending
+	switch {
+	case errors.As(err, &e):
+		return e.reason
+	case errors.Is(err, transport.ErrSlowPending):
+		return wire.ReasonSlowPending
+	case errors.Is(err, transport.ErrSlowWrite):
+		return wire.ReasonSlowWrite
+	case errors.Is(err, io.EOF):
+		return wire.ReasonClientClosed
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) && call.Syscall == "write" {
+		if call.Err == syscall.EPIPE || call.Err == syscall.ECONNRESET {
+			return wire.ReasonWriteError
+		}
+		return wire.ReasonWriteError
+	}
+	return wire.ReasonReadError
+}
+
+// count keeps the statistics of reasons and logs those that operators look for.
+func (c *conn) count(reason wire.CloseReason) {
+	switch reason {
+	case wire.ReasonSlowPending:
+		c.s.counters.slowPending.Add(1)
+		c.log().Noticef("Slow Consumer Detected: MaxPending of %d Exceeded", c.s.limits.MaxPending)
+	case wire.ReasonSlowWrite:
+		if c.gate {
+			return
+		}
+		c.s.counters.slowWrite.Add(1)
+		c.log().Noticef("Slow Consumer Detected: WriteDeadline of %s exceeded", c.s.limits.WriteDeadline)
+	}
+}
+
+// log returns a logger with the connection's prefix. It allocates: not for the
+// message path.
+func (c *conn) log() *logging.Logger {
+	prefix := fmt.Sprintf("%s - cid:%d", c.t.RemoteAddr(), c.id)
+	c.mu.Lock()
+	o := c.options
+	c.mu.Unlock()
+	if o != nil && (o.Version != "" || o.Lang != "" || o.Name != "") {
+		prefix += fmt.Sprintf(" - %q", "v"+o.Version+":"+o.Lang+":"+o.Name)
+	}
+	return c.s.log.WithPrefix(prefix)
+}

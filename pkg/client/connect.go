@@ -1,0 +1,192 @@
+package client
+
+import (
+	"errors"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// shortPing is when a client that has connected is pinged first, to learn its
+// round trip; a fifth of it is added at random (client-protocol 11).
+const shortPing = 2 * time.Second
+
+func (s *Service) authTimeout() time.Duration {
+	if d := s.o.Settings.Auth.Timeout; d > 0 {
+		return d
+	}
+	if s.tls != nil {
+		return s.tlsTimeout() + time.Second
+	}
+	return defaultAuthTimeout
+}
+
+func (s *Service) tlsTimeout() time.Duration {
+	if t := s.o.Settings.Client.TLS; t != nil && t.Timeout > 0 {
+		return t.Timeout
+	}
+	return defaultTLSTimeout
+}
+
+// authTimedOut runs when CONNECT did not come in time. CONNECT stops the timer
+// before it is looked at, so only one of the two happens.
+func (c *conn) authTimedOut() { c.shut(wire.ReasonAuthTimeout, wire.TextAuthTimeout) }
+
+// stopAuthTimer reports false when the timer was faster.
+func (c *conn) stopAuthTimer() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.authTimer == nil {
+		return true
+	}
+	ok := c.authTimer.Stop()
+	c.authTimer = nil
+	return ok
+}
+
+// connect handles CONNECT, the first one and any other (client-protocol 4).
+func (c *conn) connect(arg []byte) error {
+	if !c.stopAuthTimer() {
+		return &ending{reason: wire.ReasonAuthTimeout}
+	}
+	o := wire.DefaultClientConnect()
+	if c.options != nil {
+		o = *c.options
+	}
+	if err := o.Decode(arg); err != nil {
+		return c.violation(err)
+	}
+	if c.connected {
+		c.dropSubs(false)
+	} else {
+		c.mu.Lock()
+		c.estimate = time.Since(c.t.Started())
+		c.mu.Unlock()
+	}
+	c.mu.Lock()
+	c.options = &o
+	c.mu.Unlock()
+	id, err := c.s.o.Auth.Authenticate(c.credentials(&o))
+	if err == nil && (o.Account != "" || o.NewAccount) {
+		err = errAccountNamed
+	}
+	if err != nil {
+		return c.refuse(err)
+	}
+	if err := c.bind(id); err != nil {
+		return err
+	}
+	headers := o.Headers && !c.s.o.Settings.Client.NoHeaders
+	switch {
+	case o.Protocol != 0 && o.Protocol != 1:
+		return c.fatal(wire.ReasonBadClientProtocol, wire.TextInvalidClientProtocol)
+	case o.NoResponders && !headers:
+		return c.fatal(wire.ReasonNoRespondersNeedsHeaders, wire.TextNoRespondersHeaders)
+	}
+	c.verbose, c.pedantic, c.noEcho, c.noResp = o.Verbose, o.Pedantic, !o.Echo, o.NoResponders
+	c.parser.Headers = headers
+	c.t.Locked(func() { c.out.headers = headers })
+	c.careful = c.verbose || c.pedantic || id.Permissions.Restricted()
+	c.connected, c.gate = true, false
+	c.ok()
+	c.mu.Lock()
+	if c.reason == wire.ReasonNone {
+		c.startPinger(min(c.s.limits.PingInterval, shortPing))
+	}
+	c.mu.Unlock()
+	c.s.o.Registry.Opened(c.Info(false))
+	return nil
+}
+
+var errAccountNamed = errors.New("CONNECT names an account")
+
+func (c *conn) credentials(o *wire.ClientConnect) *auth.Credentials {
+	t := c.s.o.Settings.Client.TLS
+	return &auth.Credentials{
+		Kind: config.Standard,
+		User: o.User, Pass: o.Pass, Token: o.Token, NKey: o.NKey, Sig: o.Sig, JWT: o.JWT, ProxySig: o.ProxySig,
+		Nonce: c.nonce, TLS: c.t.TLSState(), MapCertificate: t != nil && t.VerifyAndMap, Remote: c.remote,
+	}
+}
+
+// enterUnasked lets a client in that sent something else before CONNECT, as the
+// user that those without credentials become. The operation is then handled.
+func (c *conn) enterUnasked() error {
+	if !c.s.policy.Anonymous {
+		return c.refuse(errNotConnect)
+	}
+	if !c.stopAuthTimer() {
+		return &ending{reason: wire.ReasonAuthTimeout}
+	}
+	o := wire.DefaultClientConnect()
+	id, err := c.s.o.Auth.Authenticate(c.credentials(&o))
+	if err != nil {
+		return c.refuse(err)
+	}
+	if err := c.bind(id); err != nil {
+		return err
+	}
+	c.gate = false
+	return nil
+}
+
+var errNotConnect = errors.New("something else came before CONNECT")
+
+// refuse ends a connection that failed to authenticate. The client is told one
+// thing whatever the cause.
+func (c *conn) refuse(err error) error {
+	c.s.counters.authFailed.Add(1)
+	c.log().Errorf("authentication error: %v", err)
+	if errors.Is(err, auth.ErrUnavailable) {
+		return &ending{reason: wire.ReasonAuthFailure}
+	}
+	return c.fatal(wire.ReasonAuthFailure, wire.TextAuthViolation)
+}
+
+// bind makes the connection one of id's account. There are no subscriptions.
+func (c *conn) bind(id *auth.Identity) error {
+	c.unbind()
+	name := id.Account
+	if name == "" {
+		name = config.DefaultAccount
+	}
+	a := c.s.o.Broker.Account(name)
+	n := a.Clients.Add(1)
+	c.mu.Lock()
+	c.account, c.identity, c.bound = a, id, true
+	c.mu.Unlock()
+	if id.MaxConnections > 0 && n > int64(id.MaxConnections) {
+		return c.fatal(wire.ReasonMaxAccountConnections, wire.TextMaxAccountConnections)
+	}
+	c.t.Locked(func() {
+		c.out.permissions = id.Permissions
+		c.out.responses = auth.NewResponses(id.Permissions)
+	})
+	c.pub = nil // it belongs to the account and the permissions
+	c.careful = c.careful || id.Permissions.Restricted()
+	c.mu.Lock()
+	c.parser.MaxPayload = int(lower(c.s.limits.MaxPayload, id.MaxPayload))
+	c.mu.Unlock()
+	c.maxSubs = int(lower(int64(c.s.limits.MaxSubscriptions), int64(id.MaxSubs)))
+	return nil
+}
+
+// unbind takes the connection off its account's count.
+func (c *conn) unbind() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bound {
+		c.account.Clients.Add(-1)
+		c.bound = false
+	}
+}
+
+// lower is the smaller of two limits, of which those not above 0 do not limit.
+func lower(a, b int64) int64 {
+	if b > 0 && (a <= 0 || b < a) {
+		return b
+	}
+	return a
+}

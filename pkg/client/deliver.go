@@ -1,0 +1,98 @@
+package client
+
+import (
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// lineRoom is the most that a MSG or HMSG line and the CRLF behind the payload
+// take beside subject, sid and reply: verb, blanks, two sizes of ten digits.
+const lineRoom = len("HMSG ") + 4 + 2*10 + 2*len(wire.CRLF)
+
+// Deliver implements broker.Sink. It runs on the publisher's goroutine.
+func (c *conn) Deliver(m *broker.Msg, s *broker.Sub) bool {
+	if m.From == s.Port && c.noEcho {
+		return false
+	}
+	subj, reply := m.Subject, m.Reply
+	if m.Original != nil {
+		subj = m.Original
+	}
+	if len(reply) > 0 && m.From.Class != broker.Client && (reply[0] == '$' || reply[0] == '_') {
+		subj, reply = c.outside(subj, reply)
+	}
+	b := c.t.Reserve(len(subj) + len(s.SID) + len(reply) + len(m.Payload) + lineRoom)
+	if b == nil {
+		return false
+	}
+	o, st := &c.out, &s.State
+	if o.closed || st.Gone || st.Max > 0 && st.Delivered >= st.Max ||
+		st.Filter && !o.permissions.Delivers(subj, s.Queue) {
+		c.t.Cancel()
+		return false
+	}
+	hdr, payload := m.HdrLen, m.Payload
+	if hdr > 0 && !o.headers {
+		hdr, payload = 0, payload[hdr:]
+	}
+	st.Delivered++
+	if st.Delivered == st.Max {
+		o.worn = append(o.worn, s)
+		c.worn.Store(true)
+	}
+	if o.responses != nil {
+		o.responses.Delivered(reply)
+	}
+	o.msgs++
+	o.bytes += int64(len(payload))
+	b = wire.AppendClientMsg(b, subj, s.SID, reply, hdr, len(payload))
+	b = append(b, payload...)
+	c.t.Commit(append(b, wire.CRLF...))
+	if c.s.trace {
+		c.traceOut(subj, s, reply, hdr, payload)
+	}
+	return true
+}
+
+// outside turns what servers say to each other in a reply into what a client
+// sees: without the prefix of a mapped reply, and with the original subject of a
+// stream's message (cluster-routes 14.6, 14.7).
+func (c *conn) outside(subj, reply []byte) (s, r []byte) {
+	reply = c.port.Replies.Strip(reply)
+	if ack, original, ok := wire.SplitDeliverReply(reply); ok {
+		return original, ack
+	}
+	return subj, reply
+}
+
+// DeliverOnce implements broker.Sink; clients are not aggregate.
+func (c *conn) DeliverOnce(*broker.Msg, bool, [][]byte) bool { return false }
+
+// Flush implements broker.Sink.
+func (c *conn) Flush() {
+	if c.worn.Load() {
+		c.dropWorn()
+	}
+	c.t.Flush()
+}
+
+// dropWorn takes away the subscriptions that got their last message. It runs on
+// any goroutine: interest can't be changed where Deliver runs.
+func (c *conn) dropWorn() {
+	c.mu.Lock()
+	var worn []*broker.Sub
+	c.t.Locked(func() {
+		worn, c.out.worn = c.out.worn, nil
+		c.worn.Store(false)
+		for _, s := range worn {
+			s.State.Gone = true
+		}
+	})
+	for _, s := range worn {
+		c.subs.remove(s)
+	}
+	c.mu.Unlock()
+	for _, s := range worn {
+		s.Account.Unsubscribe(s)
+	}
+}

@@ -1,0 +1,412 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/transport"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// Options of a Service. All but Log and Auth must be set.
+type Options struct {
+	Server   *link.Server
+	Broker   *broker.Broker
+	Registry *link.Registry
+	// URLs are what clients are told of in connect_urls. Start adds this
+	// listener's own.
+	URLs *link.URLs
+	// Auth nil admits everybody.
+	Auth auth.Authenticator
+	// Settings are not changed while the Service runs.
+	Settings *config.Config
+	// Log nil logs nothing.
+	Log *logging.Logger
+}
+
+// Service is the client listener with its connections.
+type Service struct {
+	o      Options
+	log    *logging.Logger
+	limits config.Limits
+	tls    *tls.Config
+	rate   rateLimit
+	policy auth.Policy
+	trace  bool
+
+	ln   *link.Listener
+	host string // as INFO says
+	port int
+
+	open     atomic.Int64
+	lame     atomic.Bool
+	changed  chan struct{} // the addresses that clients are told of
+	done     chan struct{}
+	finished sync.WaitGroup
+
+	mu      sync.Mutex
+	closing bool
+
+	counters counters
+}
+
+// counters are written at rare events only.
+type counters struct {
+	slowPending, slowWrite, slowEvents atomic.Int64
+	stale, authFailed                  atomic.Int64
+}
+
+// Stats are counts since the start.
+type Stats struct {
+	// SlowConsumers were closed for it, or flagged with write_timeout: retry.
+	SlowConsumers int64
+	SlowPending   int64
+	SlowWrite     int64
+	Stale         int64
+	AuthFailures  int64
+}
+
+// Defaults for limits that the settings leave at zero.
+const (
+	defaultMaxPayload   = 1 << 20
+	defaultMaxPending   = 64 << 20
+	defaultPingInterval = 2 * time.Minute
+	defaultPingMax      = 2
+	defaultAuthTimeout  = 2 * time.Second
+	defaultTLSTimeout   = 2 * time.Second
+)
+
+// New makes a Service; nothing is opened before Start.
+func New(o Options) *Service {
+	if o.Auth == nil {
+		o.Auth = auth.Open{}
+	}
+	if o.Log == nil {
+		o.Log = logging.Discard()
+	}
+	s := &Service{
+		o: o, log: o.Log, limits: o.Settings.Limits, trace: o.Log.TraceEnabled(),
+		policy:  o.Auth.Policy(config.Standard),
+		changed: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	l := &s.limits
+	orDefault(&l.MaxPayload, defaultMaxPayload)
+	orDefault(&l.MaxPending, defaultMaxPending)
+	orDefault(&l.PingInterval, defaultPingInterval)
+	orDefault(&l.PingMax, defaultPingMax)
+	orDefault(&l.MaxControlLine, wire.DefaultMaxControlLine)
+	return s
+}
+
+func orDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// Start listens and serves.
+func (s *Service) Start() error {
+	cl := &s.o.Settings.Client
+	if cl.TLS != nil {
+		cfg, err := cl.TLS.Server()
+		if err != nil {
+			return fmt.Errorf("client listener: %w", err)
+		}
+		s.tls = cfg
+		s.rate.limit = cl.TLS.ConnectionRateLimit
+	}
+	ln, err := link.Listen(cl.Host, cl.Port)
+	if err != nil {
+		return fmt.Errorf("client listener: %w; is another server running on that port?", err)
+	}
+	s.ln = ln
+	if err := s.advertise(); err != nil {
+		ln.Close()
+		return err
+	}
+	s.o.URLs.Watch(func() {
+		select {
+		case s.changed <- struct{}{}:
+		default:
+		}
+	})
+	s.finished.Add(1)
+	go s.announce()
+	ln.Serve(s.serve, func(err error) { s.log.Errorf("Error accepting a client connection: %v", err) })
+	s.log.Noticef("Listening for client connections on %s", ln.Addr())
+	return nil
+}
+
+// Addr is the address that is listened on, nil before Start.
+func (s *Service) Addr() *net.TCPAddr {
+	if s.ln == nil {
+		return nil
+	}
+	return s.ln.Addr()
+}
+
+// TLSRequired and the like are what monitoring shows of the listener.
+func (s *Service) TLSRequired() bool { return s.tls != nil && !s.o.Settings.Client.AllowNonTLS }
+
+// AuthRequired tells whether clients must authenticate.
+func (s *Service) AuthRequired() bool { return s.policy.Required }
+
+// Stats returns the counts since the start.
+func (s *Service) Stats() Stats {
+	p, w := s.counters.slowPending.Load(), s.counters.slowWrite.Load()
+	return Stats{
+		SlowConsumers: p + w + s.counters.slowEvents.Load(), SlowPending: p, SlowWrite: w,
+		Stale: s.counters.stale.Load(), AuthFailures: s.counters.authFailed.Load(),
+	}
+}
+
+// Kick closes the connection with this id. It reports whether there is one.
+func (s *Service) Kick(id uint64) bool {
+	c := s.o.Registry.Get(id)
+	if c == nil {
+		return false
+	}
+	c.Close(wire.ReasonKicked)
+	return true
+}
+
+// ErrNotReady: the client can't be sent an INFO, because there is none of that
+// id, it has not sent its first PING, or its protocol is 0.
+var ErrNotReady = errors.New("no such client, or it can't take an INFO")
+
+// LameDuck tells one client that it had better go elsewhere.
+func (s *Service) LameDuck(id uint64) error {
+	c, ok := s.o.Registry.Get(id).(*conn)
+	if !ok || !c.sendInfo(true) {
+		return ErrNotReady
+	}
+	return nil
+}
+
+// announce sends INFO to all clients each time the addresses have changed.
+func (s *Service) announce() {
+	defer s.finished.Done()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-s.changed:
+		}
+		if !s.lame.Load() {
+			s.eachClient(func(c *conn) { c.sendInfo(false) })
+		}
+	}
+}
+
+func (s *Service) eachClient(f func(*conn)) {
+	for _, x := range s.o.Registry.Open() {
+		if c, ok := x.(*conn); ok {
+			f(c)
+		}
+	}
+}
+
+// register takes a new connection on, unless the Service is closing.
+func (s *Service) register(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || s.lame.Load() {
+		return false
+	}
+	s.open.Add(1)
+	s.o.Registry.Add(c)
+	return true
+}
+
+// Drain is the lame duck mode (client-protocol 20): no new connections, clients
+// are told, and after grace they are closed one by one over the rest of
+// duration. It returns when none is left or ctx ends; Close is still to be called.
+func (s *Service) Drain(ctx context.Context, duration, grace time.Duration) {
+	s.mu.Lock()
+	s.lame.Store(true)
+	s.mu.Unlock()
+	if s.ln != nil {
+		s.ln.Close()
+	}
+	s.o.URLs.Withhold()
+	if s.open.Load() == 0 {
+		return
+	}
+	s.eachClient(func(c *conn) { c.sendInfo(true) })
+	if !pause(ctx, grace) {
+		return
+	}
+	var all []*conn
+	s.eachClient(func(c *conn) { all = append(all, c) })
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	s.closeSpread(ctx, all, duration-grace)
+}
+
+// closeSpread closes connections over a time, at most a second apart. Below a
+// millisecond apart they are closed in batches.
+func (s *Service) closeSpread(ctx context.Context, all []*conn, over time.Duration) {
+	if len(all) == 0 {
+		return
+	}
+	batch := 1
+	gap := over / time.Duration(len(all))
+	if gap < time.Millisecond {
+		batch = int(min(int64(len(all)), int64(time.Millisecond/max(gap, 1))))
+		gap = time.Millisecond
+	}
+	gap = min(gap, time.Second)
+	for len(all) > 0 {
+		n := min(batch, len(all))
+		for _, c := range all[:n] {
+			c.Close(wire.ReasonServerShutdown)
+		}
+		all = all[n:]
+		if len(all) > 0 && !pause(ctx, gap/2+rand.N(gap/2+1)) {
+			return
+		}
+	}
+}
+
+// pause waits; it reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// Close closes the listener and all connections, without a word to them, and
+// waits for their goroutines. It may be called more than once, and without Start.
+func (s *Service) Close() {
+	s.mu.Lock()
+	again := s.closing
+	s.closing = true
+	s.mu.Unlock()
+	if !again {
+		close(s.done)
+	}
+	if s.ln != nil {
+		s.ln.Close()
+	}
+	s.eachClient(func(c *conn) { c.Close(wire.ReasonServerShutdown) })
+	if s.ln != nil {
+		s.ln.Wait()
+	}
+	s.finished.Wait()
+}
+
+// serve runs one connection to its end, on its goroutine.
+func (s *Service) serve(nc net.Conn) {
+	c := &conn{s: s, id: s.o.Broker.NextID()}
+	t, err := transport.New(nc, transport.Options{
+		MaxPending: s.limits.MaxPending, WriteDeadline: s.limits.WriteDeadline,
+		WriteRetry: s.limits.WriteTimeout == config.WriteTimeoutRetry, OnSlow: c.slow,
+	})
+	if err != nil {
+		nc.Close()
+		s.log.Errorf("Error setting up a client connection: %v", err)
+		return
+	}
+	c.init(t)
+	if !s.register(c) {
+		t.Close()
+		return
+	}
+	c.end(c.run())
+}
+
+// rateLimit counts events in each second.
+type rateLimit struct {
+	limit int // 0: none
+
+	mu    sync.Mutex
+	since time.Time
+	n     int
+}
+
+func (r *rateLimit) allow() bool {
+	if r.limit <= 0 {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); now.Sub(r.since) >= time.Second {
+		r.since, r.n = now, 0
+	}
+	r.n++
+	return r.n <= r.limit
+}
+
+// advertise finds what INFO says of this listener and what clients elsewhere
+// may be told of it.
+func (s *Service) advertise() error {
+	cl := &s.o.Settings.Client
+	s.host, s.port = cl.Host, s.ln.Addr().Port
+	if cl.Advertise != "" {
+		host, port, err := splitAdvertise(cl.Advertise, s.port)
+		if err != nil {
+			return fmt.Errorf("client advertise %q: %w", cl.Advertise, err)
+		}
+		s.host, s.port = host, port
+		s.o.URLs.SetOwn([]string{net.JoinHostPort(host, strconv.Itoa(port))})
+		return nil
+	}
+	s.o.URLs.SetOwn(ownAddresses(cl.Host, s.port))
+	return nil
+}
+
+func splitAdvertise(a string, port int) (string, int, error) {
+	host, p, err := net.SplitHostPort(a)
+	if err != nil {
+		// Without a port.
+		if host, p, err = net.SplitHostPort(net.JoinHostPort(a, "0")); err != nil {
+			return "", 0, err
+		}
+	}
+	n, err := strconv.Atoi(p)
+	if err != nil {
+		return "", 0, err
+	}
+	if n > 0 {
+		port = n
+	}
+	return host, port, nil
+}
+
+// ownAddresses are those of the interfaces when all are listened on.
+func ownAddresses(host string, port int) []string {
+	p := strconv.Itoa(port)
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return []string{net.JoinHostPort(host, p)}
+	}
+	var own []string
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if ok && n.IP.IsGlobalUnicast() {
+			own = append(own, net.JoinHostPort(n.IP.String(), p))
+		}
+	}
+	if len(own) == 0 {
+		own = []string{net.JoinHostPort(host, p)}
+	}
+	return own
+}
