@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,7 +26,10 @@ type Daemon struct {
 
 // Main runs the command line of the process and returns its exit code.
 func Main(d Daemon) int {
-	return Execute(context.Background(), d, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	argv := os.Args
+	// Whatever prints or serves the command line later must not show secrets.
+	os.Args = config.RedactArgs(argv)
+	return Execute(context.Background(), d, argv, os.Stdin, os.Stdout, os.Stderr)
 }
 
 // Execute is Main with everything given: argv including the program's name,
@@ -38,11 +40,14 @@ func Execute(ctx context.Context, d Daemon, argv []string, in io.Reader, out, er
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.SetArgs(normalize(root, argv[1:]))
-	err := root.ExecuteContext(ctx)
+	args, err := normalize(root, argv[1:])
+	if err == nil {
+		root.SetArgs(args)
+		err = root.ExecuteContext(ctx)
+	}
 	var e *exitError
 	if err != nil && (!errors.As(err, &e) || e.err != nil) {
-		fmt.Fprintf(errOut, "%s: %v\n", exe, err)
+		_, _ = io.WriteString(errOut, prefixed(exe, err))
 	}
 	return ExitCode(err)
 }

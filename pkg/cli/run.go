@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,18 +37,13 @@ type ownFlags struct {
 }
 
 func (o *ownFlags) register(f *pflag.FlagSet) {
-	if f.Lookup("version") == nil {
-		f.BoolVarP(&o.version, "version", "v", false, "print the version and exit")
-	}
-	if f.Lookup("help_tls") == nil {
-		f.BoolVar(&o.helpTLS, "help_tls", false, "print help on TLS and exit")
-	}
-	if f.Lookup("t") == nil {
-		f.BoolVarP(&o.test, "t", "t", false, "check the settings and exit, see check")
-	}
-	if f.Lookup("signal") == nil {
-		f.StringVar(&o.signal, "signal", "", "send a `signal[=pid]` to a running daemon: reload, reopen, ldm, quit, term, stop; the pid may be a file")
-	}
+	f.BoolVarP(&o.test, "check", "t", false, "check the settings and exit, see the command check")
+	const signals = "send a `signal[=pid]` to a running daemon: reload, reopen, ldm, quit, term, stop; the pid may be a file"
+	f.StringVar(&o.signal, "signal", "", signals)
+	f.StringVar(&o.signal, "sl", "", signals)
+	f.Lookup("sl").Hidden = true
+	f.BoolVarP(&o.version, "version", "v", false, "print the version and exit")
+	f.BoolVar(&o.helpTLS, "help_tls", false, "print help on TLS and exit")
 }
 
 func newRun(exe string, d Daemon) *cobra.Command {
@@ -62,9 +56,7 @@ run -c EXE.conf -D
 -p 4222 -m 8222`),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case len(args) > 0 && args[0] == "help":
-				return cmd.Help()
-			case own.version || len(args) > 0 && args[0] == "version":
+			case own.version:
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), version.Line(exe))
 				return err
 			case own.helpTLS:
@@ -76,8 +68,11 @@ run -c EXE.conf -D
 				return sendSignal(exe, own.signal)
 			}
 			o := loadOptions(cmd, d)
+			if own.test && o.File == "" {
+				return errors.New("must specify [-c, --config] option to check configuration file syntax")
+			}
 			if own.test {
-				return checkFile(cmd, o)
+				return check(cmd, o, false)
 			}
 			cfg, warnings, err := config.Load(o)
 			if err != nil {
@@ -91,7 +86,7 @@ run -c EXE.conf -D
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	registerFlags(f, d.Name)
+	config.RegisterFlags(f, d.Name)
 	own.register(f)
 	return cmd
 }
@@ -103,44 +98,6 @@ func suggestion(cmd *cobra.Command, word string) string {
 		return fmt.Sprintf("; did you mean %q?", s[0])
 	}
 	return ""
-}
-
-func loadOptions(cmd *cobra.Command, d Daemon) config.LoadOptions {
-	file, _ := cmd.Flags().GetString("config")
-	return config.LoadOptions{Daemon: d.Name, File: file, Env: os.Environ(), Flags: cmd.Flags()}
-}
-
-// newCheck is -t as a command.
-func newCheck(exe string, d Daemon) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "check -c FILE",
-		Short: "Check a settings file",
-		Long: `Read the settings as a start would and say what is wrong with them. Nothing is
-opened and nothing is started. Findings go to stderr, one a line, with file,
-line and column; the exit code is 0 when a start would accept the settings and
-1 when it would not. Warnings do not change it.`,
-		Example: example(exe, `check -c /etc/EXE/EXE.yaml`),
-		Args:    usageArgs(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return checkFile(cmd, loadOptions(cmd, d)) },
-	}
-	cmd.Flags().SortFlags = false
-	registerFlags(cmd.Flags(), d.Name)
-	return cmd
-}
-
-func checkFile(cmd *cobra.Command, o config.LoadOptions) error {
-	if o.File == "" {
-		return usagef("must specify [-c, --config] option to check configuration file syntax")
-	}
-	cfg, warnings, err := config.Load(o)
-	for _, w := range warnings {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", exeOf(cmd), w)
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s: configuration file %s is valid (%s)\n", exeOf(cmd), o.File, cfg.Digest)
-	return nil
 }
 
 // flagError words a wrong flag as the reference binary does. On the daemon
@@ -185,22 +142,57 @@ func flagName(f *pflag.Flag) string {
 
 // normalize rewrites the reference binary's single-dash long flags where the
 // daemon itself is meant; the flags of other commands are left alone.
-func normalize(root *cobra.Command, args []string) []string {
+func normalize(root *cobra.Command, args []string) ([]string, error) {
 	if len(args) == 0 {
-		return args
+		return args, nil
 	}
-	for _, c := range root.Commands() {
-		if c.Name() == args[0] || c.HasAlias(args[0]) {
-			if c.Name() == "run" || c.Name() == "check" {
-				return append(args[:1:1], normalizeArgs(args[1:])...)
+	cmd := root
+	if c, _, err := root.Find(args[:1]); err == nil {
+		cmd = c
+	}
+	switch {
+	case cmd.Name() == "run" || cmd.Name() == "check":
+		rest := config.NormalizeArgs(args[1:])
+		_, err := firstWord(cmd, rest)
+		return append(args[:1:1], rest...), err
+	case cmd != root || strings.HasPrefix(args[0], "__") || args[0] == "help" || args[0] == "completion":
+		return args, nil
+	}
+	args = config.NormalizeArgs(args)
+	word, err := firstWord(cmd, args)
+	// Behind flags these two words are flags as well.
+	switch {
+	case word == "help":
+		return []string{"--help"}, err
+	case word == "version":
+		return []string{"--version"}, err
+	}
+	return args, err
+}
+
+// firstWord returns the first argument that is neither a flag nor a flag's
+// value. On its way it refuses what pflag would take for several short flags in
+// one word, or a short flag with its value glued on: "-nope" is a misspelt flag
+// here, not "-n ope".
+func firstWord(cmd *cobra.Command, args []string) (string, error) {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if len(arg) < 2 || arg[0] != '-' || arg == "--" {
+			return arg, nil
+		}
+		name, _, assigned := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		f := cmd.Flags().Lookup(name)
+		if !strings.HasPrefix(arg, "--") {
+			if len(name) != 1 {
+				return "", flagError(cmd, fmt.Errorf("flag provided but not defined: -%s", name))
 			}
-			return args
+			f = cmd.Flags().ShorthandLookup(name)
+		}
+		if f != nil && f.NoOptDefVal == "" && !assigned {
+			i++
 		}
 	}
-	if strings.HasPrefix(args[0], "__") || args[0] == "help" || args[0] == "completion" {
-		return args
-	}
-	return normalizeArgs(args)
+	return "", nil
 }
 
 const tlsHelp = `TLS for client connections from the command line:
