@@ -27,7 +27,7 @@ func (l *loader) complete() {
 	c.completeBorder()
 	if c.HTTP.Host == "" {
 		c.HTTP.Host = c.defaultHost()
-		if c.Client.Host != "" {
+		if c.Client.Host != "" && c.Daemon != Leafd {
 			c.HTTP.Host = c.Client.Host
 		}
 	}

@@ -341,3 +341,15 @@ func readMinVersion(d *decoder, path string, v *conf.Value) (any, bool) {
 	}
 	return strings.TrimPrefix(v.Str, "v"), true
 }
+
+// readAccount reads the name of an account that must exist.
+func readAccount(where string) reader {
+	return func(d *decoder, path string, v *conf.Value) (any, bool) {
+		if v.Kind != conf.String {
+			d.errorf(v.Pos, path, "want string, got %s", v.Describe())
+			return nil, false
+		}
+		d.accounts = append(d.accounts, accountRef{v.Pos, path, v.Str, where})
+		return v.Str, true
+	}
+}

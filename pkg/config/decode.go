@@ -19,6 +19,8 @@ type decoder struct {
 	// lookup resolves {env: NAME}; readFile {file: path}.
 	lookup   func(string) (string, bool)
 	readFile func(string) ([]byte, error)
+	// seen are the names that must be unique in the file, with what they name.
+	seen map[string]bool
 	// shared is set while gwd reads a hub's file: what belongs to later work
 	// is the hub's affair and passed over.
 	shared bool
@@ -32,6 +34,17 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
+}
+
+// first says that a name of a kind was not met before.
+func (d *decoder) first(kind, name string) bool {
+	if d.seen == nil {
+		d.seen = map[string]bool{}
+	}
+	key := kind + " " + name
+	old := d.seen[key]
+	d.seen[key] = true
+	return !old
 }
 
 // walk passes over a map and hands each option in it to put.
@@ -48,6 +61,10 @@ func (d *decoder) walk(s *scope, n *node, v *conf.Value, path string, put sink) 
 				d.unknown(s, n, e, path)
 			}
 		case !child.in.has(d.daemon):
+			if other := d.elsewhere(s, n, e.Key); other != "" {
+				d.errorf(e.Pos, nestedKey(path, p), "unknown field %q%s", e.Key, other)
+				break
+			}
 			d.errorf(e.Pos, p, "is not an option of %s but of %s; remove it", d.daemon, child.in)
 		case child.opt != nil && child.opt.kind != kBlock && (len(child.children) == 0 || e.Value.Kind != conf.Map):
 			put(child.opt, p, e)
@@ -83,19 +100,30 @@ func (d *decoder) unknown(s *scope, n *node, e *conf.Entry, path string) {
 	msg := fmt.Sprintf(format, e.Key)
 	if near := n.nearest(e.Key, d.daemon); near != "" {
 		msg += fmt.Sprintf("; did you mean %q?", near)
-	} else if other := s.tree[1-d.lang].children[lower(e.Key)]; other != nil && n == s.tree[d.lang] && other.opt != nil {
-		msg += d.elsewhere(other.opt)
+	} else {
+		msg += d.elsewhere(s, n, e.Key)
 	}
-	d.errorf(e.Pos, path, "%s", msg)
+	d.errorf(e.Pos, nestedKey(path, join(path, e.Key)), "%s", msg)
 }
 
-// elsewhere says how the language spells an option that the other one knows by this name.
-func (d *decoder) elsewhere(o *option) string {
-	here := o.key()
-	if d.lang == langConf || here == "" {
+// nestedKey leaves the path out where the message alone says it all.
+func nestedKey(path, p string) string {
+	if path == "" {
 		return ""
 	}
-	return fmt.Sprintf("; in this format it is %q", here)
+	return p
+}
+
+// elsewhere says how YAML spells a top-level option that .conf knows by this name.
+func (d *decoder) elsewhere(s *scope, n *node, name string) string {
+	other := s.tree[langConf].children[lower(name)]
+	if d.lang == langConf || n != s.tree[langYAML] || other == nil || other.opt == nil {
+		return ""
+	}
+	if key := other.opt.key(); key == "" || key == name || !other.in.has(d.daemon) {
+		return ""
+	}
+	return fmt.Sprintf("; in this format it is %q", other.opt.key())
 }
 
 // object decodes a map into target, a pointer to the scope's struct.
@@ -181,12 +209,10 @@ func (d *decoder) list(o *option, path string, v *conf.Value, target any) {
 	f := fieldOf(reflect.ValueOf(target).Elem(), o.field)
 	add := func(p, name string, pos conf.Pos, v *conf.Value) {
 		item := reflect.New(f.Type().Elem())
+		before := len(d.errors)
 		switch {
 		case v != nil && v.Kind == conf.Map:
 			d.object(o.item, v, p, item.Interface())
-			if pf := item.Elem().FieldByName("Pos"); pf.IsValid() {
-				pf.Set(reflect.ValueOf(pos))
-			}
 		case v == nil && o.item.bare:
 		default:
 			d.errorf(pos, p, "want a map, got %s", describe(v))
@@ -194,6 +220,9 @@ func (d *decoder) list(o *option, path string, v *conf.Value, target any) {
 		}
 		if name != "" {
 			item.Elem().FieldByName("Name").SetString(name)
+		}
+		if o.item.check != nil && len(d.errors) == before {
+			o.item.check(d, pos, p, item.Interface())
 		}
 		f.Set(reflect.Append(f, item.Elem()))
 	}

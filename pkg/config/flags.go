@@ -283,13 +283,22 @@ func flagCluster(l *loader, values map[string]any, s string, pos conf.Pos) {
 		l.drop("cluster.", "Cluster")
 		return
 	}
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" {
+	// A URL cannot have the port -1 that stands for "the kernel chooses".
+	host, chosen := strings.CutSuffix(strings.TrimSuffix(s, "/"), ":-1")
+	if chosen {
+		host += ":0"
+	}
+	u, err := url.Parse(host)
+	if err != nil || u.Port() == "" {
 		l.errorf(pos, "", "could not parse %q: want nats://[user:password@]host:port", redactURL(s))
 		return
 	}
+	host = u.Host
+	if chosen {
+		host = strings.TrimSuffix(host, ":0") + ":-1"
+	}
 	set := func(key, s string) { l.override(l.decoder(langYAML), values, optionByKey(key), s, pos) }
-	set("cluster.listen", u.Host)
+	set("cluster.listen", host)
 	user, password := "", ""
 	if u.User != nil {
 		var ok bool

@@ -244,6 +244,7 @@ func (l *loader) sink(d *decoder, values map[string]any) sink {
 		case o.kind == kBlock:
 			if o.field != "" {
 				l.present[o.field] = true
+				l.origin[o.key()] = e.Pos
 			}
 		case o.kind == kList:
 			setField(l.cfg, o.field, nil) // the last one wins

@@ -113,6 +113,8 @@ type scope struct {
 	// byName marks a list that .conf writes as a map from names, stored in the
 	// field Name; bare says that a list of plain names will do too.
 	byName, bare bool
+	// check judges a decoded item as a whole.
+	check func(d *decoder, pos conf.Pos, path string, item any)
 }
 
 // lang is one of the two languages.
@@ -176,9 +178,10 @@ func (n *node) add(path string, o *option) {
 	child.opt = o
 }
 
-// nearest is the child whose name is closest to an unknown one, "" when none is close.
+// nearest is the child whose name is closest to an unknown one, "" when none is
+// close: few typing errors away, or beginning the same.
 func (n *node) nearest(name string, d Daemon) string {
-	best, distance := "", 1+max(1, len(name)/3)
+	name = strings.ToLower(name)
 	names := make([]string, 0, len(n.children))
 	for c, child := range n.children {
 		if child.in.has(d) && (child.opt == nil || child.opt.kind != kLater) {
@@ -186,12 +189,30 @@ func (n *node) nearest(name string, d Daemon) string {
 		}
 	}
 	slices.Sort(names)
+	best, distance := "", 1+max(1, len(name)/3)
 	for _, c := range names {
-		if e := editDistance(strings.ToLower(name), c); e < distance {
+		if e := editDistance(name, c); e < distance {
 			best, distance = c, e
 		}
 	}
+	if best != "" {
+		return best
+	}
+	longest := max(4, len(name)*2/3)
+	for _, c := range names {
+		if p := commonPrefix(name, c); p > longest {
+			best, longest = c, p
+		}
+	}
 	return best
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // editDistance counts insertions, deletions, replacements and swaps of

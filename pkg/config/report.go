@@ -54,8 +54,16 @@ func (e Errors) Error() string {
 type report struct {
 	errors   []Finding
 	warnings []Finding
+	// accounts are the names of accounts that leaf links refer to.
+	accounts []accountRef
 	// files in the order they were first met, for sorting.
 	files []string
+}
+
+// accountRef is one mention of an account that must exist.
+type accountRef struct {
+	pos               conf.Pos
+	path, name, where string
 }
 
 func (r *report) errorf(pos conf.Pos, key, format string, args ...any) {

@@ -173,7 +173,7 @@ func leafRows() []*option {
 		{conf: leaf("authorization"), kind: kBlock, in: in},
 		{yaml: "leafs.user", conf: leaf("authorization.user/username"), kind: kString, in: in, field: "LeafNodes.Auth.User"},
 		{yaml: "leafs.password", conf: leaf("authorization.pass/password"), kind: kSecret, in: in, field: "LeafNodes.Auth.Password"},
-		{yaml: "leafs.account", conf: leaf("authorization.account"), kind: kString, in: in, field: "LeafNodes.Auth.Account"},
+		{yaml: "leafs.account", conf: leaf("authorization.account"), kind: kCustom, read: readAccount("authorization"), in: in, field: "LeafNodes.Auth.Account"},
 		{yaml: "leafs.auth_timeout", conf: leaf("authorization.timeout"), kind: kSeconds, in: in, field: "LeafNodes.Auth.Timeout"},
 		{yaml: "leafs.users", conf: leaf("authorization.users"), kind: kList, item: leafUserScope, in: in, field: "LeafNodes.Auth.Users"},
 		{yaml: "leafs.nkey", conf: leaf("authorization.nkey"), kind: kLater, in: in, text: "nkeys"},

@@ -8,14 +8,14 @@ import (
 
 // Options of the items of lists, and of blocks that occur in several places.
 
-var userScope = newScope("user", "unknown field %q", []*option{
+var userScope = checked(checkUser, newScope("user", "unknown field %q", []*option{
 	{yaml: "name user", conf: "user/username", kind: kString, field: "Name"},
 	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
 	{yaml: "permissions", conf: "permissions/permission/authorization", kind: kCustom, read: readPermissions, field: "Permissions"},
 	{yaml: "connection_types", conf: "allowed_connection_types/connection_types/clients", kind: kCustom, read: readConnectionTypes, field: "AllowedConnectionTypes"},
 	{yaml: "nkey", conf: "nkey", kind: kLater, text: "nkeys"},
 	{yaml: "proxy_required", conf: "proxy_required", kind: kLater, text: "trusted proxies"},
-})
+}))
 
 var accountScope = accounts()
 
@@ -33,7 +33,7 @@ func accounts() *scope {
 		{yaml: "msg_trace", conf: "msg_trace/trace_dest", kind: kLater, text: "message tracing"},
 	})
 	s.byName, s.bare = true, true
-	return s
+	return checked(checkAccount, s)
 }
 
 var permissionsScope = newScope("permissions", "Unknown field %q parsing permissions", []*option{
@@ -107,31 +107,31 @@ var pairScope = newScope("certificate", "error parsing tls config, unknown field
 	{yaml: "key", conf: "key_file", kind: kPath, field: "KeyFile"},
 })
 
-var policyScope = newScope("policy", "unknown field %q", []*option{
+var policyScope = checked(checkPolicy, newScope("policy", "unknown field %q", []*option{
 	{yaml: "account", conf: "account", kind: kString, field: "Account"},
 	{yaml: "outgoing", conf: "outgoing", kind: kCustom, read: readPolicy, field: "Outgoing"},
 	{yaml: "incoming", conf: "incoming", kind: kCustom, read: readPolicy, field: "Incoming"},
-})
+}))
 
-var remoteGatewayScope = newScope("remote gateway", "unknown field %q", append([]*option{
+var remoteGatewayScope = checked(checkRemoteGateway, newScope("remote gateway", "unknown field %q", append([]*option{
 	{yaml: "name", conf: "name", kind: kString, field: "Name"},
 	{yaml: "urls url", conf: "urls/url", kind: kURLs, text: "gateway", field: "URLs"},
-}, tlsRows("tls", "tls", "TLS", 0)...))
+}, tlsRows("tls", "tls", "TLS", 0)...)))
 
-var leafUserScope = newScope("leaf user", "unknown field %q", []*option{
+var leafUserScope = checked(checkLeafUser, newScope("leaf user", "unknown field %q", []*option{
 	{yaml: "name user", conf: "user/username", kind: kString, field: "Name"},
 	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
-	{yaml: "account", conf: "account", kind: kString, field: "Account"},
+	{yaml: "account", conf: "account", kind: kCustom, read: readAccount("authorization"), field: "Account"},
 	{yaml: "nkey", conf: "nkey", kind: kLater, text: "nkeys"},
 	{yaml: "proxy_required", conf: "proxy_required", kind: kLater, text: "trusted proxies"},
-})
+}))
 
-var leafRemoteScope = newScope("upstream", "unknown field %q", append([]*option{
+var leafRemoteScope = checked(checkLeafRemote, newScope("upstream", "unknown field %q", append([]*option{
 	{yaml: "name", conf: "name", kind: kString, field: "Name"},
 	{yaml: "urls url", conf: "urls/url", kind: kURLs, text: "leafnode", field: "URLs"},
 	{yaml: "user", conf: "user/username", kind: kString, field: "User"},
 	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
-	{yaml: "local_account", conf: "account/local", kind: kString, field: "Account"},
+	{yaml: "local_account", conf: "account/local", kind: kCustom, read: readAccount("remote"), field: "Account"},
 	{yaml: "credentials", conf: "credentials/creds", kind: kLater, text: "credentials files; use user and password or a client certificate"},
 	{yaml: "seed", conf: "nkey/seed", kind: kLater, text: "nkeys; use user and password or a client certificate"},
 	{yaml: "hub", conf: "hub", kind: kBool, field: "Hub"},
@@ -151,7 +151,7 @@ var leafRemoteScope = newScope("upstream", "unknown field %q", append([]*option{
 	{conf: "ws_compression/ws_compress/websocket_compression/websocket_compress ws_no_masking/websocket_no_masking", kind: kLater, text: "leaf links over WebSocket"},
 	{yaml: "proxy", conf: "proxy", kind: kLater, text: "leaf links over WebSocket"},
 	{conf: "jetstream_cluster_migrate/js_cluster_migrate", kind: kLater, text: "streams"},
-}, tlsRows("tls", "tls", "TLS", 0)...))
+}, tlsRows("tls", "tls", "TLS", 0)...)))
 
 // readOrder: listed keeps the order of the URLs.
 func readOrder(d *decoder, path string, v *conf.Value) (any, bool) {

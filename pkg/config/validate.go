@@ -28,6 +28,14 @@ func (l *loader) fail(key, format string, args ...any) {
 	l.errorf(l.origin[key], "", format, args...)
 }
 
+// either is the first of two keys that was set.
+func (l *loader) either(a, b string) string {
+	if l.set(a) {
+		return a
+	}
+	return b
+}
+
 func (l *loader) validateTimes() {
 	d := l.cfg.LameDuck
 	if d.Duration < minLameDuckDuration {
@@ -35,7 +43,7 @@ func (l *loader) validateTimes() {
 	} else if d.Grace < 0 {
 		l.fail("lifecycle.drain_grace", "invalid lame_duck_grace_period of %v, needs to be positive", d.Grace)
 	} else if d.Grace >= d.Duration {
-		l.fail("lifecycle.drain_grace", "lame duck grace period (%v) should be strictly lower than lame duck duration (%v)", d.Grace, d.Duration)
+		l.fail(l.either("lifecycle.drain_grace", "lifecycle.drain"), "lame duck grace period (%v) should be strictly lower than lame duck duration (%v)", d.Grace, d.Duration)
 	}
 	for _, key := range []string{"clients.ping.interval", "clients.write.deadline", "cluster.ping.interval", "cluster.write.deadline", "gateway.write.deadline",
 		"leafs.write.deadline", "leafs.ping.interval", "leafs.timeouts.reconnect", "leafs.timeouts.reconnect_max", "leafs.timeouts.dial", "leafs.timeouts.handshake",
@@ -53,7 +61,7 @@ func (l *loader) validateTimes() {
 func (l *loader) validateLimits() {
 	m := l.cfg.Limits
 	if m.MaxPayload > m.MaxPending {
-		l.fail("clients.limits.max_payload", "max_payload (%d) cannot be higher than max_pending (%d)", m.MaxPayload, m.MaxPending)
+		l.fail(l.either("clients.limits.max_payload", "clients.limits.max_pending"), "max_payload (%d) cannot be higher than max_pending (%d)", m.MaxPayload, m.MaxPending)
 	}
 	if m.MaxPayload > 8<<20 {
 		l.warnf(l.origin["clients.limits.max_payload"], "", "maximum payloads over 8.00 MB are generally discouraged and could lead to poor performance")
@@ -79,13 +87,13 @@ func (l *loader) validateTLSBlocks() {
 		flags := l.explicit["--tls"] && key == "clients.tls"
 		for _, p := range t.Certificates {
 			if p.CertFile == "" {
-				l.errorf(pos, "", "%s", either(flags, "TLS Server certificate must be present and valid", "missing 'cert_file' in TLS configuration"))
+				l.errorf(pos, "", "%s", pick(flags, "TLS Server certificate must be present and valid", "missing 'cert_file' in TLS configuration"))
 			} else if p.KeyFile == "" {
-				l.errorf(pos, "", "%s", either(flags, "TLS Server private key must be present and valid", "missing 'key_file' in TLS configuration"))
+				l.errorf(pos, "", "%s", pick(flags, "TLS Server private key must be present and valid", "missing 'key_file' in TLS configuration"))
 			}
 		}
 		if listens && len(t.Certificates) == 0 {
-			l.errorf(pos, "", "%s", either(flags, "TLS Server certificate must be present and valid", key+": a listener with TLS needs a certificate: set cert_file and key_file"))
+			l.errorf(pos, "", "%s", pick(flags, "TLS Server certificate must be present and valid", key+": a listener with TLS needs a certificate: set cert_file and key_file"))
 		}
 		if t.CheckKnownURLs && !links {
 			l.errorf(l.origin[key+".check_known_urls"], "", "verify_cert_and_check_known_urls not supported in this context")
@@ -112,7 +120,7 @@ func (l *loader) validateTLSBlocks() {
 	}
 }
 
-func either(cond bool, a, b string) string {
+func pick(cond bool, a, b string) string {
 	if cond {
 		return a
 	}
@@ -123,9 +131,9 @@ func (l *loader) set(key string) bool { _, ok := l.origin[key]; return ok }
 
 // firstOrigin is where the first option below a key stands.
 func (l *loader) firstOrigin(key string) conf.Pos {
-	var first conf.Pos
+	first := l.origin[key]
 	for k, pos := range l.origin {
-		if strings.HasPrefix(k, key+".") && (first.IsZero() || pos.Line < first.Line) {
+		if strings.HasPrefix(k, key+".") && (first.IsZero() || pos.Line < first.Line || pos.Line == first.Line && pos.Col < first.Col) {
 			first = pos
 		}
 	}
@@ -148,47 +156,21 @@ func (l *loader) validateAuth() {
 	case a.Token != "" && inAccounts:
 		l.fail("auth.token", "Can not have a token and accounts")
 	}
-	seen := map[string]bool{}
-	names := func(users []User, key string) {
-		for _, u := range users {
-			switch {
-			case u.Name == "":
-				l.errorf(l.origin[key], "", "User entry requires a user")
-			case seen[u.Name]:
-				l.errorf(l.origin[key], "", "Duplicate user %q detected", u.Name)
-			}
-			seen[u.Name] = true
-		}
-	}
-	names(a.Users, "auth.users")
-	for _, acc := range c.Accounts {
-		names(acc.Users, "accounts")
-	}
 	if a.NoAuthUser == "" {
 		return
 	}
-	if len(seen) == 0 {
+	users := a.Users
+	for _, acc := range c.Accounts {
+		users = append(users[:len(users):len(users)], acc.Users...)
+	}
+	if len(users) == 0 {
 		l.fail("auth.no_auth_user", "no_auth_user: %q present, but users/nkeys are not defined", a.NoAuthUser)
-	} else if !seen[a.NoAuthUser] {
+	} else if !slices.ContainsFunc(users, func(u User) bool { return u.Name == a.NoAuthUser }) {
 		l.fail("auth.no_auth_user", "no_auth_user: %q not present as user or nkey in authorization block or account configuration", a.NoAuthUser)
 	}
 }
 
 func (l *loader) validateAccounts() {
-	seen := map[string]bool{}
-	for _, a := range l.cfg.Accounts {
-		switch {
-		case a.Name == "":
-			l.fail("accounts", "an account has no name")
-		case a.Name == DefaultAccount:
-			l.fail("accounts", "%q is a Reserved Account", DefaultAccount)
-		case strings.ContainsAny(a.Name, " \t\r\n"):
-			l.fail("accounts", "account name %q cannot contain spaces", a.Name)
-		case seen[a.Name]:
-			l.fail("accounts", "Duplicate Account Entry: %s", a.Name)
-		}
-		seen[a.Name] = true
-	}
 	if strings.ContainsAny(l.cfg.SystemAccount, " \t\r\n") {
 		l.fail("auth.system_account", "account name %q cannot contain spaces", l.cfg.SystemAccount)
 	}
@@ -208,54 +190,13 @@ func (l *loader) validateLeafNodes() {
 	if n.Auth.User != "" && len(n.Auth.Users) > 0 {
 		l.fail("leafs.users", "can not have a single user/pass and a users array")
 	}
-	if !l.knownAccount(n.Auth.Account) {
-		l.fail("leafs.account", "cannot find local account %q specified in leafnode authorization", n.Auth.Account)
-	}
-	seen := map[string]bool{}
-	for _, u := range n.Auth.Users {
-		switch {
-		case u.Name == "":
-			l.fail("leafs.users", "User entry requires a user")
-		case seen[u.Name]:
-			l.fail("leafs.users", "duplicate user %q detected in leafnode authorization", u.Name)
-		case !l.knownAccount(u.Account):
-			l.fail("leafs.users", "cannot find local account %q specified in leafnode authorization", u.Account)
+	for _, r := range l.accounts {
+		if !l.knownAccount(r.name) {
+			l.errorf(r.pos, r.path, "cannot find local account %q specified in leafnode %s", r.name, r.where)
 		}
-		seen[u.Name] = true
 	}
-	l.validateRemotes(n)
 	if n.Enabled() && l.cfg.Gateway != nil && l.cfg.NoSystemAccount {
 		l.fail("leafs.port", "leaf nodes and gateways (both being defined) require a system account to also be configured")
-	}
-}
-
-func (l *loader) validateRemotes(n *LeafNodes) {
-	seen := map[string]bool{}
-	for i, r := range n.Remotes {
-		if len(r.URLs) == 0 {
-			l.fail("upstreams", "remote %d has no url", i)
-		}
-		texts := make([]string, len(r.URLs))
-		ws := 0
-		for j, u := range r.URLs {
-			texts[j] = u.Redacted()
-			if u.Scheme == "ws" || u.Scheme == "wss" {
-				ws++
-			}
-		}
-		if ws > 0 && ws < len(r.URLs) {
-			l.fail("upstreams", "remote leaf node configuration cannot have a mix of websocket and non-websocket urls: %q", texts)
-		} else if ws > 0 {
-			l.fail("upstreams", "leaf links over WebSocket are not supported yet: %q", texts)
-		}
-		if !l.knownAccount(r.Account) {
-			l.fail("upstreams", "cannot find local account %q specified in leafnode remote", r.Account)
-		}
-		id := fmt.Sprintf("%q %q", texts, r.Account)
-		if seen[id] {
-			l.fail("upstreams", "duplicate remote urls=%q, account=%q", texts, r.Account)
-		}
-		seen[id] = true
 	}
 }
 
@@ -269,18 +210,6 @@ func (l *loader) validateGateway() {
 	} else if !g.Enabled() {
 		l.fail("gateway.name", "gateway %q has no port specified (select -1 for random port)", g.Name)
 	}
-	seen := map[string]bool{}
-	for i, r := range g.Remotes {
-		switch {
-		case r.Name == "":
-			l.fail("gateway.remotes", "gateway in the list %d has no name", i)
-		case len(r.URLs) == 0:
-			l.fail("gateway.remotes", "gateway %q has no URL", r.Name)
-		case seen[r.Name]:
-			l.fail("gateway.remotes", "gateway %q is in the list twice", r.Name)
-		}
-		seen[r.Name] = true
-	}
 }
 
 func (l *loader) validateCluster() {
@@ -290,7 +219,7 @@ func (l *loader) validateCluster() {
 		return
 	}
 	if c.Gateway != nil && c.Gateway.Name != "" && k.Name != c.Gateway.Name {
-		l.fail("cluster.name", "cluster name conflicts between cluster and gateway definitions")
+		l.fail(l.either("cluster.name", "gateway.name"), "cluster name conflicts between cluster and gateway definitions")
 	}
 	if k.PoolSize < 0 && len(k.Accounts) > 0 {
 		l.fail("cluster.pool_size", "pool_size cannot be negative if pinned accounts are specified")
@@ -350,14 +279,5 @@ func (l *loader) validateBorder() {
 	}
 	if c.Border.Mode == BorderSingleOwner && !l.set("border.priority") {
 		l.fail("border.mode", "border.mode single_owner needs border.priority, different in each gwd of the region")
-	}
-	seen := map[string]bool{}
-	for _, p := range c.Border.Policies {
-		if p.Account == "" {
-			l.fail("border.policies", "a border policy has no account")
-		} else if seen[p.Account] {
-			l.fail("border.policies", "account %q has two border policies", p.Account)
-		}
-		seen[p.Account] = true
 	}
 }
