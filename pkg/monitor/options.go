@@ -1,0 +1,122 @@
+package monitor
+
+import (
+	"net"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/logging"
+)
+
+// Options of Reports and of a Service. Server, Config and Broker are required.
+type Options struct {
+	Server *link.Server
+	Config *config.Config
+	Broker *broker.Broker
+
+	// ClientURLs is what clients are told of: connect_urls of /varz.
+	ClientURLs *link.URLs
+
+	// The connections that this daemon has; nil: none of that kind. Reports counts
+	// what closes, so it is to be made before the first connection.
+	Clients  *link.Registry
+	Routes   *link.Registry
+	Gateways *link.Registry
+	Leafs    *link.Registry
+
+	// Draining is closed when the process begins to stop gently; nil: never.
+	Draining <-chan struct{}
+
+	Hooks Hooks
+	Log   *logging.Logger
+}
+
+// Hooks add what only other packages know. Each may be nil, and is called by any
+// goroutine when somebody asks.
+type Hooks struct {
+	// Details of a connection, made from what its package left in link.Info.More.
+	Client  func(link.Info) ClientDetails
+	Route   func(link.Info) RouteDetails
+	Gateway func(link.Info) GatewayDetails
+	Leaf    func(link.Info) LeafDetails
+	// LeafRemotes lists the hubs that leaf links dial, up or down.
+	LeafRemotes func() []LeafRemote
+
+	// Addresses that are listened on; a nil result means not (yet). A listener that
+	// the settings ask for and that is not open makes /healthz fail.
+	ClientAddr  func() *net.TCPAddr
+	RouteAddr   func() *net.TCPAddr
+	GatewayAddr func() *net.TCPAddr
+	LeafAddr    func() *net.TCPAddr
+	// NotReady names further parts that are not ready to work.
+	NotReady func() []string
+
+	// SlowEvents counts connections of a kind that were found slow and not closed
+	// for it; those that were closed are counted here.
+	SlowEvents func(link.Kind) int64
+}
+
+// ClientDetails is what /connz shows of a client beyond link.Info.
+type ClientDetails struct {
+	Type          string // nats, websocket, mqtt
+	Lang, Version string
+	TLSFirst      bool
+	PeerCerts     []PeerCert
+	Permissions   *Permissions
+	Subs          []SubDetail // when asked for
+}
+
+// RouteDetails is what /routez shows of a route beyond link.Info.
+type RouteDetails struct {
+	RemoteID, RemoteName     string
+	DidSolicit, IsConfigured bool
+	Account                  string // of a dedicated route
+	Compression              string
+	Import, Export           *SubjectPermission // as agreed with the peer
+	Subs                     []SubDetail        // when asked for
+}
+
+// GatewayDetails is what /gatewayz shows of a gateway connection.
+type GatewayDetails struct {
+	Remote     string // name of the other cluster
+	RemoteID   string // id of the server at the other end
+	Outbound   bool
+	Configured bool
+	Accounts   []GatewayAccount
+}
+
+// LeafDetails is what /leafz shows of a leaf link beyond link.Info.
+type LeafDetails struct {
+	IsSpoke, IsIsolated bool
+	Compression         string
+	Subs                []string // when asked for
+}
+
+// LeafRemote is the state of a hub that is dialed.
+type LeafRemote struct {
+	Name      string     `json:"name,omitempty"`
+	Account   string     `json:"account,omitempty"`
+	URLs      []string   `json:"urls,omitempty"`
+	URL       string     `json:"url,omitempty"` // in use, or tried last
+	State     string     `json:"state"`
+	Attempts  int        `json:"attempts"`
+	LastError string     `json:"last_error,omitempty"`
+	FailedAt  *time.Time `json:"failed_at,omitempty"`
+	NextDial  *time.Time `json:"next_dial,omitempty"`
+	UpSince   *time.Time `json:"up_since,omitempty"`
+}
+
+// Reports makes the answers of all endpoints. Safe for concurrent use.
+type Reports struct {
+	o Options
+}
+
+// NewReports makes Reports. To be called before connections are served.
+func NewReports(o Options) *Reports {
+	if o.Log == nil {
+		o.Log = logging.Discard()
+	}
+	return &Reports{o: o}
+}

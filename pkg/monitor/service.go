@@ -1,0 +1,82 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Service is the HTTP listener. It is started with Start if the settings name a
+// port, and does nothing otherwise.
+type Service struct {
+	r  *Reports
+	ln net.Listener
+
+	srv  *http.Server
+	wg   sync.WaitGroup
+	once sync.Once
+}
+
+// Limits of the listener. A page of connections may be long and a reader far away.
+const (
+	headerTimeout = 5 * time.Second
+	writeTimeout  = 60 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 1 << 20
+	closeTimeout  = time.Second
+)
+
+// New makes a Service with Reports of its own.
+func New(o Options) *Service { return &Service{r: NewReports(o)} }
+
+// Reports are the answers that the Service gives.
+func (s *Service) Reports() *Reports { return s.r }
+
+// Start opens the listener that the settings name, if any.
+func (s *Service) Start() error {
+	h := &s.r.o.Config.HTTP
+	if !h.Enabled() {
+		return nil
+	}
+	ln, err := net.Listen("tcp", h.Addr())
+	if err != nil {
+		return fmt.Errorf("monitoring listener: %w; is another server running on that port?", err)
+	}
+	s.ln = ln
+	s.srv = &http.Server{
+		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	}
+	s.wg.Go(func() { _ = s.srv.Serve(ln) })
+	s.r.o.Log.Noticef("Starting http monitor on %s", ln.Addr())
+	return nil
+}
+
+// Addr is the address that is listened on, nil if none is.
+func (s *Service) Addr() *net.TCPAddr {
+	if s.ln == nil {
+		return nil
+	}
+	return s.ln.Addr().(*net.TCPAddr)
+}
+
+// Close ends the listener, waits a moment for answers under way, and then for
+// its goroutines. It may be called more than once, and without Start.
+func (s *Service) Close() {
+	s.once.Do(func() {
+		if s.srv == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if s.srv.Shutdown(ctx) != nil {
+			s.srv.Close()
+		}
+	})
+	s.wg.Wait()
+}
+
+func (s *Service) handler() http.Handler { return http.NewServeMux() }
