@@ -35,7 +35,7 @@ func (c *conn) openUp() error {
 		}
 	}
 	c.t.WriteFlush(c.firstInfo())
-	if limit := s.limits.MaxConnections; limit < 0 || limit > 0 && s.open.Load() > int64(limit) {
+	if c.over {
 		return c.fatal(wire.ReasonMaxConnections, wire.TextMaxConnections)
 	}
 	if s.o.Settings.Client.ProxyProtocol && !c.proxied {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/auth"
@@ -44,7 +43,9 @@ type conn struct {
 	noEcho    bool // also read by Deliver, on the reader's goroutine
 	noResp    bool
 	careful   bool // publishes need more than the reserved names looked at
+	resting   bool // a PONG came and nothing else
 	maxSubs   int
+	over      bool // one more than may be connected
 
 	out    delivery    // the queue's lock
 	worn   atomic.Bool // out.worn is not empty
@@ -102,7 +103,9 @@ func (c *conn) init(t *transport.Conn) {
 	c.maxSubs = c.s.limits.MaxSubscriptions
 	c.gate = c.s.policy.Required
 	c.identity = nobody
-	c.account = c.s.o.Broker.Account(broker.GlobalAccount)
+	c.account = c.s.o.Broker.Account(broker.GlobalAccount) // until CONNECT
+	c.account.Clients.Add(1)
+	c.bound = true
 	c.last.Store(t.Started().UnixNano())
 }
 
@@ -175,6 +178,12 @@ func (c *conn) HandleBlock(b []byte) (at, need int, err error) {
 	if c.pub != nil {
 		c.pub.inlet.Flush()
 	}
+	if c.resting {
+		c.resting = false
+		if !busy && !c.active.Load() {
+			c.pub = nil
+		}
+	}
 	c.Flush()
 	return at, need, err
 }
@@ -216,14 +225,14 @@ var (
 	lineOK   = []byte(wire.LineOK)
 )
 
-// ponged notes the answer to a PING. If the client did nothing else since the
-// last tick, what it needs for publishing is given up.
+// ponged notes the answer to a PING. If the client did nothing else since that
+// was due, what it needs for publishing is given up at the end of the block.
 func (c *conn) ponged() {
 	c.mu.Lock()
 	p := c.pinger
 	c.mu.Unlock()
-	if _, ok := p.Pong(); ok && !c.active.Load() {
-		c.pub = nil
+	if p != nil {
+		_, c.resting = p.Pong()
 	}
 }
 
@@ -310,12 +319,23 @@ func (c *conn) shut(reason wire.CloseReason, text string) {
 	}
 	c.mu.Unlock()
 	c.t.Flush()
-	if !serving || reason == wire.ReasonServerShutdown {
+	if !serving {
 		// While it is being opened deadlines come and go; only Abort stays.
 		c.t.Abort(&ending{reason: reason})
 		return
 	}
 	c.t.SetReadDeadline(longAgo)
+}
+
+// abort ends the connection without waiting for anything.
+func (c *conn) abort(reason wire.CloseReason) {
+	c.mu.Lock()
+	if c.reason == wire.ReasonNone {
+		c.reason = reason
+	}
+	c.mu.Unlock()
+	c.t.Flush()
+	c.t.Abort(&ending{reason: reason})
 }
 
 const (
@@ -371,11 +391,7 @@ func (c *conn) reasonFor(err error) wire.CloseReason {
 	case errors.Is(err, io.EOF):
 		return wire.ReasonClientClosed
 	}
-	var call *os.SyscallError
-	if errors.As(err, &call) && call.Syscall == "write" {
-		if call.Err == syscall.EPIPE || call.Err == syscall.ECONNRESET {
-			return wire.ReasonWriteError
-		}
+	if call := new(os.SyscallError); errors.As(err, &call) && call.Syscall == "write" {
 		return wire.ReasonWriteError
 	}
 	return wire.ReasonReadError

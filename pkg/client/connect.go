@@ -31,7 +31,8 @@ func (s *Service) tlsTimeout() time.Duration {
 }
 
 // authTimedOut runs when CONNECT did not come in time. CONNECT stops the timer
-// before it is looked at, so only one of the two happens.
+// before it is looked at, so only one of the two happens; the one that comes
+// second calls it again, in case it is faster at telling the client.
 func (c *conn) authTimedOut() { c.shut(wire.ReasonAuthTimeout, wire.TextAuthTimeout) }
 
 // stopAuthTimer reports false when the timer was faster.
@@ -49,6 +50,7 @@ func (c *conn) stopAuthTimer() bool {
 // connect handles CONNECT, the first one and any other (client-protocol 4).
 func (c *conn) connect(arg []byte) error {
 	if !c.stopAuthTimer() {
+		c.authTimedOut()
 		return &ending{reason: wire.ReasonAuthTimeout}
 	}
 	o := wire.DefaultClientConnect()
@@ -89,6 +91,7 @@ func (c *conn) connect(arg []byte) error {
 	c.parser.Headers = headers
 	c.t.Locked(func() { c.out.headers = headers })
 	c.careful = c.verbose || c.pedantic || id.Permissions.Restricted()
+	again := c.connected
 	c.connected, c.gate = true, false
 	c.ok()
 	c.mu.Lock()
@@ -96,7 +99,9 @@ func (c *conn) connect(arg []byte) error {
 		c.startPinger(min(c.s.limits.PingInterval, shortPing))
 	}
 	c.mu.Unlock()
-	c.s.o.Registry.Opened(c.Info(false))
+	if !again {
+		c.s.o.Registry.Opened(c.Info(false))
+	}
 	return nil
 }
 
@@ -118,6 +123,7 @@ func (c *conn) enterUnasked() error {
 		return c.refuse(errNotConnect)
 	}
 	if !c.stopAuthTimer() {
+		c.authTimedOut()
 		return &ending{reason: wire.ReasonAuthTimeout}
 	}
 	o := wire.DefaultClientConnect()
@@ -129,6 +135,7 @@ func (c *conn) enterUnasked() error {
 		return err
 	}
 	c.gate = false
+	c.s.o.Registry.Opened(c.Info(false))
 	return nil
 }
 
@@ -164,6 +171,9 @@ func (c *conn) bind(id *auth.Identity) error {
 		c.out.permissions = id.Permissions
 		c.out.responses = auth.NewResponses(id.Permissions)
 	})
+	if c.pub != nil {
+		c.pub.inlet.Flush()
+	}
 	c.pub = nil // it belongs to the account and the permissions
 	c.careful = c.careful || id.Permissions.Restricted()
 	c.mu.Lock()

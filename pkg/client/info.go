@@ -12,19 +12,14 @@ import (
 // clients' line buffers have (client-protocol 2).
 const urlRoom = 28 << 10
 
-// baseInfo is what all three forms of INFO say.
-func (c *conn) baseInfo() wire.ClientInfo {
-	s := c.s
+// baseInfo is what every INFO says.
+func (s *Service) baseInfo(host string, port int) wire.ClientInfo {
 	cl := &s.o.Settings.Client
-	cluster, _ := s.o.Server.Cluster()
-	v := version.Get()
 	i := wire.ClientInfo{
 		ServerID: s.o.Server.ID, ServerName: s.o.Server.Name,
-		Version: version.Protocol, Proto: 1, GitCommit: v.Commit, Go: runtime.Version(),
-		Host: s.host, Port: s.port, Headers: !cl.NoHeaders, MaxPayload: int32(s.limits.MaxPayload),
-		ClientID: c.id, ClientIP: addrIP(c.remote), Cluster: cluster,
-		ConnectURLs: capURLs(s.o.URLs.All()),
-		APILevel:    version.APILevel, XKey: s.o.Server.XKey, Banyan: s.o.Server.Version,
+		Version: version.Protocol, Proto: 1, GitCommit: version.Get().Commit, Go: runtime.Version(),
+		Host: host, Port: port, Headers: !cl.NoHeaders, MaxPayload: int32(s.limits.MaxPayload),
+		APILevel: version.APILevel, XKey: s.o.Server.XKey, Banyan: s.o.Server.Version,
 	}
 	if s.tls != nil {
 		i.TLSRequired, i.TLSAvailable = !cl.AllowNonTLS, cl.AllowNonTLS
@@ -33,9 +28,18 @@ func (c *conn) baseInfo() wire.ClientInfo {
 	return i
 }
 
+// info is what all three forms of INFO say.
+func (c *conn) info() wire.ClientInfo {
+	i := c.s.base
+	i.ClientID, i.ClientIP = c.id, addrIP(c.remote)
+	i.Cluster, _ = c.s.o.Server.Cluster()
+	i.ConnectURLs = capURLs(c.s.o.URLs.All())
+	return i
+}
+
 // firstInfo is INFO at the start.
 func (c *conn) firstInfo() []byte {
-	i := c.baseInfo()
+	i := c.info()
 	i.AuthRequired = c.s.policy.Announced
 	i.Nonce = c.nonce
 	if c.s.o.Settings.Client.ProxyProtocol && !c.proxied {
@@ -49,7 +53,7 @@ func (c *conn) firstInfo() []byte {
 
 // laterInfo is INFO once the client is known. c.mu is held.
 func (c *conn) laterInfo() wire.ClientInfo {
-	i := c.baseInfo()
+	i := c.info()
 	i.AuthRequired = c.s.policy.Required
 	i.MaxPayload = int32(c.parser.MaxPayload)
 	return i

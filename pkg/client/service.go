@@ -48,8 +48,7 @@ type Service struct {
 	trace  bool
 
 	ln   *link.Listener
-	host string // as INFO says
-	port int
+	base wire.ClientInfo // INFO as far as it is always the same
 
 	open     atomic.Int64
 	lame     atomic.Bool
@@ -227,7 +226,9 @@ func (s *Service) register(c *conn) bool {
 	if s.closing || s.lame.Load() {
 		return false
 	}
-	s.open.Add(1)
+	limit := s.limits.MaxConnections
+	n := s.open.Add(1)
+	c.over = limit < 0 || limit > 0 && n > int64(limit)
 	s.o.Registry.Add(c)
 	return true
 }
@@ -306,7 +307,7 @@ func (s *Service) Close() {
 	if s.ln != nil {
 		s.ln.Close()
 	}
-	s.eachClient(func(c *conn) { c.Close(wire.ReasonServerShutdown) })
+	s.eachClient(func(c *conn) { c.abort(wire.ReasonServerShutdown) })
 	if s.ln != nil {
 		s.ln.Wait()
 	}
@@ -315,22 +316,31 @@ func (s *Service) Close() {
 
 // serve runs one connection to its end, on its goroutine.
 func (s *Service) serve(nc net.Conn) {
+	c, err := s.newConn(nc)
+	if err != nil {
+		nc.Close()
+		s.log.Errorf("Error setting up a client connection: %v", err)
+		return
+	}
+	if !s.register(c) {
+		c.unbind()
+		c.t.Close()
+		return
+	}
+	c.end(c.run())
+}
+
+func (s *Service) newConn(nc net.Conn) (*conn, error) {
 	c := &conn{s: s, id: s.o.Broker.NextID()}
 	t, err := transport.New(nc, transport.Options{
 		MaxPending: s.limits.MaxPending, WriteDeadline: s.limits.WriteDeadline,
 		WriteRetry: s.limits.WriteTimeout == config.WriteTimeoutRetry, OnSlow: c.slow,
 	})
 	if err != nil {
-		nc.Close()
-		s.log.Errorf("Error setting up a client connection: %v", err)
-		return
+		return nil, err
 	}
 	c.init(t)
-	if !s.register(c) {
-		t.Close()
-		return
-	}
-	c.end(c.run())
+	return c, nil
 }
 
 // rateLimit counts events in each second.
@@ -359,17 +369,17 @@ func (r *rateLimit) allow() bool {
 // may be told of it.
 func (s *Service) advertise() error {
 	cl := &s.o.Settings.Client
-	s.host, s.port = cl.Host, s.ln.Addr().Port
+	host, port := cl.Host, s.ln.Addr().Port
+	own := ownAddresses(host, port)
 	if cl.Advertise != "" {
-		host, port, err := splitAdvertise(cl.Advertise, s.port)
-		if err != nil {
+		var err error
+		if host, port, err = splitAdvertise(cl.Advertise, port); err != nil {
 			return fmt.Errorf("client advertise %q: %w", cl.Advertise, err)
 		}
-		s.host, s.port = host, port
-		s.o.URLs.SetOwn([]string{net.JoinHostPort(host, strconv.Itoa(port))})
-		return nil
+		own = []string{net.JoinHostPort(host, strconv.Itoa(port))}
 	}
-	s.o.URLs.SetOwn(ownAddresses(cl.Host, s.port))
+	s.base = s.baseInfo(host, port)
+	s.o.URLs.SetOwn(own)
 	return nil
 }
 
