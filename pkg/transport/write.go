@@ -40,6 +40,20 @@ func (c *Conn) Reserve(n int) []byte {
 	return c.tail[len(c.tail):len(c.tail)]
 }
 
+// TryReserve is Reserve for what may be lost: when the queue would pass limit
+// bytes it returns nil and the connection lives on.
+func (c *Conn) TryReserve(n int, limit int64) []byte {
+	c.mu.Lock()
+	if c.cause != nil || c.pending+int64(n) > limit {
+		c.mu.Unlock()
+		return nil
+	}
+	if cap(c.tail)-len(c.tail) < n {
+		c.newChunkLocked(n)
+	}
+	return c.tail[len(c.tail):len(c.tail)]
+}
+
 // newChunkLocked starts a chunk with room for n bytes. Chunks grow with the
 // burst, from the size that recent bursts had.
 func (c *Conn) newChunkLocked(n int) {
