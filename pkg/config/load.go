@@ -32,6 +32,9 @@ type LoadOptions struct {
 	Set map[string]string
 	// Env is the environment as os.Environ returns it.
 	Env []string
+
+	// content stands for the file's, in tests.
+	content []byte
 }
 
 // Load reads, checks and completes the settings of a daemon. The error is
@@ -104,9 +107,12 @@ func load(opts LoadOptions) (*loader, error) {
 // defaults.
 func (l *loader) file() error {
 	name := l.opts.File
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return err
+	text := l.opts.content
+	if text == nil {
+		var err error
+		if text, err = os.ReadFile(name); err != nil {
+			return err
+		}
 	}
 	l.cfg.File = name
 	tree, err := l.parse(name, text)
@@ -218,7 +224,7 @@ func (l *loader) decoder(in lang) *decoder {
 	if l.opts.File == "" {
 		dir = ""
 	}
-	return &decoder{report: l.report, lang: in, daemon: l.opts.Daemon, dir: dir, lookup: l.lookup, readFile: os.ReadFile}
+	return &decoder{report: l.report, lang: in, daemon: l.opts.Daemon, dir: dir, lookup: l.lookup, readFile: conf.ReadFile}
 }
 
 func (l *loader) lookup(name string) (string, bool) {

@@ -7,13 +7,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Options of Parse.
 type Options struct {
 	// Lookup finds an environment variable; nil finds none.
 	Lookup func(name string) (string, bool)
-	// ReadFile reads an included file; nil is os.ReadFile.
+	// ReadFile reads an included file; nil is ReadFile.
 	ReadFile func(path string) ([]byte, error)
 }
 
@@ -38,13 +39,30 @@ func (e *SyntaxError) Error() string {
 func ParseFile(path string, opts Options) (*Value, error) {
 	read := opts.ReadFile
 	if read == nil {
-		read = os.ReadFile
+		read = ReadFile
 	}
 	text, err := read(path)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(path, text, opts)
+}
+
+// ReadFile reads a regular file of at most 64 MiB: settings must not make a
+// process read a device or wait for a pipe.
+func ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, &os.PathError{Op: "open", Path: path, Err: syscall.ENOENT}
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("open %s: not a regular file", path)
+	case info.Size() > maxFileSize:
+		return nil, fmt.Errorf("open %s: larger than %d bytes", path, maxFileSize)
+	}
+	return os.ReadFile(path)
 }
 
 // Parse parses text; file is for positions and is what includes are relative to.
@@ -55,7 +73,7 @@ func Parse(file string, text []byte, opts Options) (*Value, error) {
 		opts.Lookup = func(string) (string, bool) { return "", false }
 	}
 	if opts.ReadFile == nil {
-		opts.ReadFile = os.ReadFile
+		opts.ReadFile = ReadFile
 	}
 	s := &shared{opts: opts}
 	return s.parseFile(file, text, []string{clean(file)})
