@@ -146,6 +146,9 @@ func (c *conn) HandleBlock(b []byte) (at, need int, err error) {
 			break
 		}
 		if n == 0 {
+			if need > 0 {
+				need-- // the byte behind the payload is judged as soon as it is there
+			}
 			break
 		}
 		at += n
