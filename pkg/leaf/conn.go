@@ -1,0 +1,410 @@
+package leaf
+
+import (
+	"crypto/tls"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/transport"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// conn is one leaf link, from the first byte to the last.
+//
+// The fields of the opening are written by the goroutine that opens the link and
+// do not change once it is up; from then on that goroutine reads the link.
+type conn struct {
+	svc *Service
+	c   *transport.Conn
+	id  uint64
+	log *logging.Logger
+
+	remote *remote // nil if the peer dialed
+	hub    bool    // our role
+	nonce  string
+	rtt    time.Duration // estimate while the link opens; 0: unknown
+	peer   peer
+	acct   *account
+	ident  *auth.Identity
+
+	port    *broker.Port
+	inlet   *broker.Inlet
+	own     broker.Origin // of the peer's interest: what must not be told back
+	told    broker.Set    // classes whose interest the peer is told of
+	rules   atomic.Pointer[rules]
+	answers *auth.Responses
+	flusher *link.Flusher
+	pinger  *link.Pinger
+	opened  time.Time
+
+	parser wire.PeerParser
+	op     wire.Op
+	msg    broker.Msg
+
+	subsMu sync.Mutex
+	subs   map[string]*broker.Sub // the peer's interest by key
+
+	level       wire.CompressionMode // of our writer; reading goroutine only
+	auto        bool                 // the level follows the round trip
+	compression atomic.Pointer[wire.CompressionMode]
+	lastIn      int64 // bytes in at the last tick; pinger only
+	active      atomic.Int64
+
+	// Under the lock of the outbound queue.
+	outMsgs, outBytes int64
+
+	oversized atomic.Int64
+	denied    atomic.Int64
+
+	mu  sync.Mutex
+	up  bool // Serve runs: the read deadline wakes it
+	end *ending
+}
+
+// peer is what the other side said of itself.
+type peer struct {
+	id, name, version, cluster string
+	account                    string // that it is bound to over there
+	headers                    bool
+	maxPayload                 int // that it takes; 0: unknown
+	isolated                   bool
+	ours                       bool // speaks x_leafd, x_hubd
+}
+
+// ID is the link's id.
+func (l *conn) ID() uint64 { return l.id }
+
+// Close ends the link from outside.
+func (l *conn) Close(reason wire.CloseReason) { l.stop(&ending{reason: reason}) }
+
+// stop ends the link from any goroutine; the first ending counts. The reading
+// goroutine does the rest.
+func (l *conn) stop(e *ending) {
+	l.mu.Lock()
+	first := l.end == nil
+	if first {
+		l.end = e
+	}
+	up := l.up
+	l.mu.Unlock()
+	if !first {
+		return
+	}
+	if e.text != "" {
+		l.c.WriteFlush(wire.AppendErr(nil, e.text))
+	}
+	if !up || e.reason.Drops() {
+		l.c.Abort(e)
+		return
+	}
+	l.c.SetReadDeadline(time.Unix(1, 0))
+}
+
+// fail is stop for the reading goroutine, which returns the result.
+func (l *conn) fail(e *ending) *ending {
+	l.mu.Lock()
+	first := l.end == nil
+	if first {
+		l.end = e
+	}
+	e = l.end
+	l.mu.Unlock()
+	if first && e.text != "" {
+		l.c.WriteFlush(wire.AppendErr(nil, e.text))
+	}
+	return e
+}
+
+// close ends the socket after fail, on the reading goroutine.
+func (l *conn) close(e *ending) {
+	if e.reason.Drops() {
+		l.c.Abort(e)
+		l.c.Close()
+		return
+	}
+	l.c.Finish(e, finishLimit)
+}
+
+// serve binds the link to its account and reads it until it ends. before is queued in
+// front of our interest.
+func (l *conn) serve(before func()) *ending {
+	if e := l.bind(before); e != nil {
+		return l.fail(e)
+	}
+	l.mu.Lock()
+	l.up = l.end == nil
+	up, e := l.up, l.end
+	l.mu.Unlock()
+	if up {
+		l.svc.opts.Registry.Opened(l.Info(false))
+		e = l.fail(endOf(l.c.Serve(l)))
+	}
+	l.unbind(e)
+	return e
+}
+
+// bind makes the link a part of its account.
+func (l *conn) bind(before func()) *ending {
+	class, reach := broker.LeafUp, broker.FromLeafUp
+	l.told = broker.Client | broker.LeafDown
+	if l.hub {
+		class, reach = broker.LeafDown, broker.FromLeafDown
+		l.told |= broker.LeafUp | broker.Route | broker.Border | broker.Gateway
+	}
+	l.own = broker.Origin{Class: class, Cluster: l.peer.cluster}
+	if l.own.Cluster == "" {
+		l.own.Link = l.id
+	}
+	l.port = &broker.Port{ID: l.id, Class: class, Reach: reach, Origin: l.own, Aggregate: true, Sink: l}
+	l.inlet = l.svc.opts.Broker.NewInlet(l.port)
+	l.msg = broker.Msg{Account: l.acct.Account, Listed: true}
+	if l.hub {
+		l.msg.Cluster = l.peer.cluster
+	}
+	l.subs = make(map[string]*broker.Sub)
+	l.flusher = link.NewFlusher(l.c.Flush)
+	l.opened = time.Now()
+	if e := l.acct.add(l); e != nil {
+		return e
+	}
+	l.svc.opts.Registry.Add(l)
+	l.acct.Watch(l, before, nil)
+	l.c.Flush()
+	l.pinger = link.StartPinger(link.PingerOptions{
+		First: firstPing,
+		Every: l.svc.settings.PingInterval,
+		Max:   l.svc.settings.PingMax,
+		Send:  func() { l.c.WriteFlush([]byte("PING\r\n")) },
+		Stale: func() { l.stop(ended(wire.ReasonStale, wire.TextStale)) },
+		Busy:  l.quiet,
+		Heard: l.heard,
+	})
+	l.log.Noticef("Leafnode connection created for account: %s %s", l.acct.Name, l.remote.label())
+	return nil
+}
+
+// heard tells whether anything came in since the last tick. Any byte shows that the
+// peer lives: on a slow line its PONG may be behind a long queue.
+func (l *conn) heard() bool {
+	n := l.c.BytesIn()
+	was := l.lastIn
+	l.lastIn = n
+	return n > was
+}
+
+// quiet tells whether a PING may be left out because the peer was heard; a link
+// that is up to us to keep open is pinged as its settings say.
+func (l *conn) quiet() bool { return l.hub && l.c.BytesIn() > l.lastIn }
+
+// unbind takes the link out of its account.
+func (l *conn) unbind(e *ending) {
+	l.pinger.Stop()
+	l.acct.Unwatch(l)
+	l.subsMu.Lock()
+	all := make([]*broker.Sub, 0, len(l.subs))
+	for _, s := range l.subs {
+		all = append(all, s)
+	}
+	l.subsMu.Unlock()
+	l.acct.UnsubscribeAll(all)
+	l.acct.remove(l)
+	l.port.Replies.Stop()
+	last := l.Info(false)
+	last.Stopped, last.Reason = time.Now(), e.reason
+	l.svc.opts.Registry.Remove(l, last)
+	l.log.Noticef("Leafnode connection closed: %s - %s", e.reason, e)
+}
+
+// HandleBlock handles what has arrived.
+func (l *conn) HandleBlock(b []byte) (consumed, need int, err error) {
+	l.active.Store(1)
+	for consumed < len(b) {
+		var n int
+		n, need, err = l.parser.Next(b[consumed:], &l.op)
+		if err != nil {
+			err = violation(err)
+			break
+		}
+		if n == 0 {
+			break
+		}
+		consumed += n
+		if e := l.handle(&l.op); e != nil {
+			err = e
+			break
+		}
+	}
+	l.inlet.Flush()
+	l.c.Flush()
+	return consumed, need, err
+}
+
+func (l *conn) handle(op *wire.Op) *ending {
+	switch op.Kind {
+	case wire.KindMsg:
+		return l.message(op)
+	case wire.KindInterestAdd:
+		return l.addInterest(op)
+	case wire.KindInterestDel:
+		l.delInterest(op)
+	case wire.KindPing:
+		l.c.Write([]byte("PONG\r\n"))
+	case wire.KindPong:
+		l.pong()
+	case wire.KindErr:
+		return l.peerError(string(op.Arg))
+	case wire.KindInfo:
+		return l.laterInfo(op.Arg)
+	case wire.KindConnect:
+		return violation(wire.ErrUnknownOp)
+	}
+	return nil
+}
+
+func (l *conn) pong() {
+	rtt, ok := l.pinger.Pong()
+	if ok && l.remote != nil {
+		l.remote.noteRTT(rtt)
+	}
+	l.adaptCompression(rtt, ok)
+}
+
+// peerError handles an -ERR. The side that dialed learns from some why the hub is
+// about to end the link, and ends it itself.
+func (l *conn) peerError(text string) *ending {
+	l.log.Errorf("Leafnode Error %s", text)
+	e := peerSaid(text, true)
+	if l.remote != nil {
+		return e
+	}
+	if e != nil && e.cause == causeRefused {
+		return e
+	}
+	return nil
+}
+
+// message routes what the peer published.
+func (l *conn) message(op *wire.Op) *ending {
+	if op.Dirty {
+		return nil
+	}
+	if r := l.rules.Load(); r.recv != nil && !r.recv.incoming(op.Subject) && !l.answers.Answer(op.Subject) {
+		if l.hub && l.remote == nil {
+			return ended(wire.ReasonProtocolViolation, wire.TextPublishViolation(string(op.Subject)))
+		}
+		l.denied.Add(1)
+		return nil
+	}
+	m := &l.msg
+	m.Subject, m.Reply = op.Subject, op.Reply
+	m.HdrLen, m.Payload = op.HdrLen, op.Payload
+	m.Groups, m.Listed = op.Queues, true
+	l.inlet.Publish(m)
+	return nil
+}
+
+// Deliver is not used: the port is an aggregate.
+func (l *conn) Deliver(*broker.Msg, *broker.Sub) bool { return false }
+
+// DeliverOnce queues a message for all that it is for at the peer.
+func (l *conn) DeliverOnce(m *broker.Msg, plain bool, groups [][]byte) bool {
+	hdr, payload := m.HdrLen, m.Payload
+	if hdr > 0 && !l.peer.headers {
+		hdr, payload = 0, payload[hdr:]
+	}
+	if l.peer.maxPayload > 0 && len(payload) > l.peer.maxPayload {
+		l.oversized.Add(1)
+		l.log.RateLimitedWarnf("Message dropped: larger than the %d bytes that the other side takes", l.peer.maxPayload)
+		return false
+	}
+	if f := l.rules.Load().send; f != nil {
+		var room [8][]byte
+		plain, groups = f.prune(room[:0], m.Subject, plain, groups)
+		if !plain && len(groups) == 0 {
+			l.denied.Add(1)
+			return false
+		}
+		l.answers.Delivered(m.Reply)
+	}
+	n := lineOverhead + len(m.Subject) + len(m.Reply) + len(payload)
+	for _, g := range groups {
+		n += len(g) + 1
+	}
+	b := l.c.Reserve(n)
+	if b == nil {
+		return false
+	}
+	b = wire.AppendLeafMsg(b, m.Subject, m.Reply, groups, hdr, len(payload))
+	b = append(b, payload...)
+	b = append(b, '\r', '\n')
+	l.outMsgs++
+	l.outBytes += int64(len(payload))
+	l.c.Commit(b)
+	return true
+}
+
+// lineOverhead is what a message line has besides names and payload: verb, blanks,
+// the group marker, two sizes, two line ends.
+const lineOverhead = 5 + 4 + 2 + 2*20 + 4
+
+// prune leaves of a message's destinations those that f allows.
+func (f *filter) prune(room [][]byte, subj []byte, plain bool, groups [][]byte) (bool, [][]byte) {
+	if !f.scoped {
+		if !f.outgoing(subj) {
+			return false, nil
+		}
+		return plain, groups
+	}
+	plain = plain && f.outgoing(subj)
+	return plain, f.appendGroups(room, wire.StripGatewayReply(subj), groups)
+}
+
+// Flush writes what is queued.
+func (l *conn) Flush() { l.c.Flush() }
+
+// Info is a snapshot for monitoring.
+func (l *conn) Info(subs bool) link.Info {
+	i := link.Info{
+		ID: l.id, Kind: link.KindLeaf, Addr: l.c.RemoteAddr(), Name: l.peer.name,
+		Account: l.acct.Name, Started: l.c.Started(), Active: time.Now(), Pending: l.c.Pending(),
+	}
+	if l.ident != nil {
+		i.User = l.ident.User
+	}
+	if l.pinger != nil {
+		i.RTT = l.pinger.RTT()
+	}
+	if l.port != nil {
+		i.InMsgs, i.InBytes = l.port.In.Msgs.Load(), l.port.In.Bytes.Load()
+	}
+	l.c.Locked(func() { i.OutMsgs, i.OutBytes = l.outMsgs, l.outBytes })
+	d := Details{
+		ServerID: l.peer.id, Cluster: l.peer.cluster, Version: l.peer.version,
+		IsSpoke: !l.hub, IsIsolated: l.peer.isolated, Solicited: l.remote != nil,
+		Oversized: l.oversized.Load(), Denied: l.denied.Load(),
+	}
+	if m := l.compression.Load(); m != nil {
+		d.Compression = string(*m)
+	}
+	if l.remote != nil {
+		d.Remote, d.URL = l.remote.name, l.remote.urlInUse()
+	}
+	l.subsMu.Lock()
+	i.Subs = len(l.subs)
+	if subs {
+		for _, s := range l.subs {
+			d.Subscriptions = append(d.Subscriptions, string(s.Subject))
+		}
+	}
+	l.subsMu.Unlock()
+	if s := l.c.TLSState(); s != nil {
+		i.TLSVersion, i.TLSCipher = tls.VersionName(s.Version), tls.CipherSuiteName(s.CipherSuite)
+	}
+	i.More = d
+	return i
+}

@@ -1,0 +1,256 @@
+package leaf
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// remote is one hub to dial, with the goroutine that does it.
+type remote struct {
+	svc  *Service
+	cfg  *config.LeafRemote
+	name string
+	log  *logging.Logger
+	wake chan struct{} // a wait is cut short
+
+	// Of the goroutine.
+	addrs    *addresses
+	back     backoff
+	sessions tls.ClientSessionCache
+	tlsSeen  bool // once TLS, always TLS
+	guess    bool // the next attempt tries TLS first, since the hub said nothing
+	tried    int  // addresses tried since the last wait
+
+	mu      sync.Mutex
+	state   RemoteState
+	url     string
+	tries   int
+	lastErr string
+	failed  time.Time
+	next    time.Time
+	upSince time.Time
+	rtt     time.Duration
+	link    *conn
+	learned []string
+	hint    *wire.HubHints
+	gossip  []string // to be learned
+	news    bool     // gossip is new
+}
+
+func newRemote(s *Service, cfg *config.LeafRemote) *remote {
+	r := &remote{
+		svc: s, cfg: cfg, name: cfg.Name, wake: make(chan struct{}, 1),
+		addrs:    newAddresses(cfg.URLs, cfg.NoRandomize),
+		sessions: tls.NewLRUClientSessionCache(8),
+		state:    RemoteDialing,
+	}
+	if r.name == "" {
+		r.name = fmt.Sprintf("%v", hosts(cfg.URLs))
+	}
+	r.log = s.opts.Log
+	if cfg.Disabled {
+		r.state = RemoteDisabled
+	}
+	return r
+}
+
+func (r *remote) account() string { return orText(r.cfg.Account, config.DefaultAccount) }
+
+func (r *remote) label() string {
+	if r == nil {
+		return ""
+	}
+	return "for remote " + r.name
+}
+
+func (r *remote) urlInUse() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.url
+}
+
+func (r *remote) noteRTT(d time.Duration) {
+	r.mu.Lock()
+	r.rtt = d
+	r.mu.Unlock()
+}
+
+// tlsFirst tells whether the next connection begins with TLS.
+func (r *remote) tlsFirst() bool {
+	if r.cfg.TLS == nil {
+		return false
+	}
+	guess := r.guess
+	r.guess = false
+	return r.cfg.TLS.HandshakeFirst.Mode == config.HandshakeOn || guess
+}
+
+// suspectTLSFirst makes the next attempt begin with TLS, once.
+func (r *remote) suspectTLSFirst() { r.guess = r.cfg.TLS != nil }
+
+// told takes what an INFO says of other hubs and of the hub's plans.
+func (r *remote) told(info *wire.LeafInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if info.LeafURLs != nil && !r.cfg.IgnoreDiscoveredServers {
+		r.gossip, r.news = info.LeafURLs, true
+	}
+	if h := info.Hub; h != nil && (h.RetryAfterMS > 0 || h.SpreadMS > 0) {
+		r.hint = h
+	}
+}
+
+// run dials until ctx ends.
+func (r *remote) run(ctx context.Context) {
+	same := false
+	for ctx.Err() == nil {
+		r.learn()
+		u := r.addrs.next(same)
+		r.set(RemoteDialing, func() { r.url = u.Host })
+		e, up := r.connect(ctx, u)
+		if ctx.Err() != nil {
+			break
+		}
+		a := r.finished(e, up)
+		same = up >= healthyAfter && a.retry == 0
+		r.tried++
+		if e.cause == causeDial && r.tried < r.addrs.len() {
+			continue // nobody there: the next address, at once
+		}
+		r.tried = 0
+		r.wait(ctx, r.back.next(r.policy(), a, random))
+	}
+	r.set(RemoteStopped, func() { r.next = time.Time{} })
+}
+
+func (r *remote) policy() policy {
+	s := &r.svc.settings
+	return policy{base: s.Reconnect, max: s.ReconnectMax, spread: orElse(r.cfg.ReconnectSpread, s.ReconnectSpread)}
+}
+
+func random(n time.Duration) time.Duration {
+	if n <= 0 {
+		return 0
+	}
+	return rand.N(n + 1)
+}
+
+// connect makes one attempt and serves the link until it ends.
+func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duration) {
+	d := net.Dialer{
+		Timeout:         orElse(r.cfg.DialTimeout, r.svc.settings.DialTimeout),
+		KeepAliveConfig: net.KeepAliveConfig{Enable: false},
+		KeepAlive:       -1,
+	}
+	nc, err := d.DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return &ending{reason: wire.ReasonReadError, detail: err.Error(), cause: causeDial}, 0
+	}
+	l, err := r.svc.newConn(nc, r)
+	if err != nil {
+		nc.Close()
+		return silent(wire.ReasonServerShutdown, "%v", err), 0
+	}
+	defer r.svc.forget(l)
+	if e := l.openDialed(u); e != nil {
+		e = l.fail(e)
+		l.close(e)
+		return e, 0
+	}
+	r.set(RemoteUp, func() {
+		r.tries, r.lastErr, r.next, r.upSince, r.link = 0, "", time.Time{}, time.Now(), l
+	})
+	r.tried = 0
+	e := l.serve(nil)
+	up := time.Since(l.opened)
+	r.set(RemoteDialing, func() { r.link, r.upSince = nil, time.Time{} })
+	l.close(e)
+	return e, up
+}
+
+// finished notes how an attempt ended.
+func (r *remote) finished(e *ending, up time.Duration) attempt {
+	a := attempt{cause: e.cause, up: up, retry: e.retry}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h := r.hint; h != nil {
+		r.hint = nil
+		a.spread = time.Duration(h.SpreadMS) * time.Millisecond
+		if r.addrs.len() == 1 {
+			a.retry = time.Duration(h.RetryAfterMS) * time.Millisecond
+		}
+	}
+	news := r.lastErr != e.Error()
+	r.tries++
+	r.lastErr, r.failed = e.Error(), time.Now()
+	every := r.svc.opts.ConnectReports
+	if r.rtt > 0 {
+		every = r.svc.opts.ReconnectReports
+	}
+	if news || every > 0 && r.tries%every == 0 {
+		r.log.Errorf("Error trying to connect as leafnode to remote server %q (attempt %d): %s", r.url, r.tries, e)
+	}
+	return a
+}
+
+func (r *remote) learn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.news {
+		r.news = false
+		r.addrs.learn(r.gossip)
+		r.learned = hosts(r.addrs.learned)
+	}
+}
+
+func (r *remote) set(s RemoteState, f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state = s
+	f()
+}
+
+func (r *remote) wait(ctx context.Context, d time.Duration) {
+	r.set(RemoteWaiting, func() { r.next = time.Now().Add(d) })
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.wake:
+	case <-ctx.Done():
+	}
+}
+
+// retry cuts a wait short.
+func (r *remote) retry() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (r *remote) status() RemoteStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := RemoteStatus{
+		Name: r.name, URLs: hosts(r.cfg.URLs), Learned: r.learned, Account: r.account(), State: r.state, URL: r.url,
+		Attempts: r.tries, LastErr: r.lastErr, FailedAt: r.failed, NextDial: r.next, UpSince: r.upSince, RTT: r.rtt,
+	}
+	if r.state != RemoteWaiting {
+		s.NextDial = time.Time{}
+	}
+	if r.link != nil {
+		s.LinkID = r.link.id
+	}
+	return s
+}

@@ -1,0 +1,386 @@
+package leaf
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/transport"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// Service is the leaf links of one process. Make it with New.
+type Service struct {
+	opts     Options
+	settings config.LeafNodes
+	tls      *tls.Config // of the listener, nil without TLS
+	gate     gate
+	remotes  []*remote
+
+	ln      *link.Listener
+	host    string // as told in INFO
+	port    int
+	address string // host:port where leaf nodes reach us
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	accounts map[string]*account
+	closed   bool
+	draining bool
+}
+
+// New returns a Service that does nothing yet.
+func New(o Options) *Service {
+	if o.Auth == nil {
+		o.Auth = auth.Open{}
+	}
+	if o.Log == nil {
+		o.Log = logging.Discard()
+	}
+	s := &Service{opts: o, conns: make(map[*conn]struct{}), accounts: make(map[string]*account)}
+	s.settings = o.settings()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.gate.limit = o.MaxHandshakes
+	if s.gate.limit <= 0 {
+		s.gate.limit = handshakesPerCPU * runtime.GOMAXPROCS(0)
+	}
+	for i := range s.settings.Remotes {
+		s.remotes = append(s.remotes, newRemote(s, &s.settings.Remotes[i]))
+	}
+	return s
+}
+
+// Start opens the listener, if there is to be one, and begins to dial.
+func (s *Service) Start() error {
+	if s.settings.Enabled() {
+		if err := s.listen(); err != nil {
+			return err
+		}
+	}
+	for _, r := range s.remotes {
+		if len(r.cfg.URLs) == 0 {
+			return fmt.Errorf("leaf node remote %q has no url: give at least one", r.name)
+		}
+	}
+	for _, r := range s.remotes {
+		if r.cfg.Disabled {
+			continue
+		}
+		s.wg.Go(func() { r.run(s.ctx) })
+	}
+	if s.opts.LeafURLs != nil {
+		s.opts.LeafURLs.Watch(s.tellURLs)
+	}
+	s.opts.Server.OnCluster(func(string) { s.renamed() })
+	return nil
+}
+
+func (s *Service) listen() error {
+	if t := s.settings.TLS; t != nil {
+		cfg, err := t.Server()
+		if err != nil {
+			return fmt.Errorf("leafnodes: %w", err)
+		}
+		cfg.DynamicRecordSizingDisabled = true
+		s.tls = cfg
+	}
+	ln, err := link.Listen(s.settings.Host, s.settings.Port)
+	if err != nil {
+		return err
+	}
+	s.ln = ln
+	s.host, s.port = ln.Addr().IP.String(), ln.Addr().Port
+	if ln.Addr().IP.IsUnspecified() {
+		s.host = reachable()
+	}
+	s.address = net.JoinHostPort(s.host, strconv.Itoa(s.port))
+	if a := s.settings.Advertise; a != "" {
+		host, port, err := net.SplitHostPort(a)
+		if err != nil {
+			host, port = a, strconv.Itoa(s.port)
+		}
+		s.address = net.JoinHostPort(host, port)
+		s.opts.Log.Noticef("Advertise address for leafnode is set to %s", s.address)
+	}
+	if u := s.opts.LeafURLs; u != nil && !s.settings.NoAdvertise {
+		u.SetOwn([]string{s.address})
+	}
+	s.opts.Log.Noticef("Listening for leafnode connections on %s", net.JoinHostPort(s.settings.Host, strconv.Itoa(s.port)))
+	ln.Serve(s.accept, func(err error) { s.opts.Log.Errorf("Error accepting leaf nodes: %v", err) })
+	return nil
+}
+
+// reachable is the first address of an interface that is not loopback.
+func reachable() string {
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
+
+// Addr is where leaf nodes are listened for, nil without a listener.
+func (s *Service) Addr() *net.TCPAddr {
+	if s.ln == nil {
+		return nil
+	}
+	return s.ln.Addr()
+}
+
+// Close ends everything and waits for it.
+func (s *Service) Close() {
+	s.mu.Lock()
+	s.closed = true
+	all := s.openLocked()
+	s.mu.Unlock()
+	s.cancel()
+	if s.ln != nil {
+		s.ln.Close()
+	}
+	for _, l := range all {
+		l.Close(wire.ReasonServerShutdown)
+	}
+	s.wg.Wait()
+	if s.ln != nil {
+		s.ln.Wait()
+	}
+}
+
+func (s *Service) openLocked() []*conn {
+	all := make([]*conn, 0, len(s.conns))
+	for l := range s.conns {
+		all = append(all, l)
+	}
+	return all
+}
+
+func (s *Service) open() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.openLocked()
+}
+
+// Drain sends away the leaf nodes that dialed us, over the time given, before a planned
+// stop: nobody new is let in, our own leaf nodes are told to spread their
+// return, and links are closed one by one. It returns when all are closed or ctx ends.
+func (s *Service) Drain(ctx context.Context, over time.Duration) {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	if s.ln != nil {
+		s.ln.Close()
+	}
+	var all []*conn
+	for _, l := range s.open() {
+		if l.remote == nil {
+			all = append(all, l)
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	info := s.listenInfo()
+	info.Hub = hints(over, defaultDrainSpread)
+	line := wire.AppendInfo(nil, &info)
+	for _, l := range all {
+		if l.isUp() && l.peer.ours {
+			l.c.WriteFlush(line)
+		}
+	}
+	pause := time.NewTicker(max(over/time.Duration(len(all)), time.Microsecond))
+	defer pause.Stop()
+	for _, l := range all {
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
+		l.Close(wire.ReasonServerShutdown)
+	}
+}
+
+// Retry makes remotes that wait dial at once: the network has changed, or what they
+// prove themselves with.
+func (s *Service) Retry() {
+	for _, r := range s.remotes {
+		r.retry()
+	}
+}
+
+// Links is the state of each remote, up or down.
+func (s *Service) Links() []RemoteStatus {
+	var all []RemoteStatus
+	for _, r := range s.remotes {
+		all = append(all, r.status())
+	}
+	return all
+}
+
+var errClosing = errors.New("server is shutting down")
+
+// newConn makes the link of a socket, with r nil if the peer dialed.
+func (s *Service) newConn(nc net.Conn, r *remote) (*conn, error) {
+	keepAlive(nc)
+	l := &conn{svc: s, id: s.opts.Broker.NextID(), remote: r, rtt: kernelRTT(nc)}
+	if r == nil {
+		l.nonce = wire.NewNonce()
+	}
+	l.log = s.opts.Log.WithPrefix(fmt.Sprintf("%s - lid:%d", nc.RemoteAddr(), l.id))
+	l.rules.Store(&rules{})
+	c, err := transport.New(nc, transport.Options{
+		MaxPending: maxPending, WriteDeadline: s.settings.WriteDeadline,
+		WriteRetry: s.settings.WriteTimeout != config.WriteTimeoutClose,
+		OnSlow:     func() { l.log.RateLimitedWarnf("Slow Consumer Detected: the other side takes data slowly") },
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.c = c
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.draining && r == nil {
+		return nil, errClosing
+	}
+	s.conns[l] = struct{}{}
+	return l, nil
+}
+
+func (s *Service) forget(l *conn) {
+	s.mu.Lock()
+	delete(s.conns, l)
+	s.mu.Unlock()
+}
+
+func (l *conn) isUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.up
+}
+
+// account finds or makes what links of an account share.
+func (s *Service) account(name string) *account {
+	a := s.opts.Broker.Account(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	acct := s.accounts[name]
+	if acct == nil {
+		acct = newAccount(a)
+		s.accounts[name] = acct
+	}
+	return acct
+}
+
+// clusterName is what INFO says: the cluster's name, or nothing.
+func (s *Service) clusterName() string {
+	name, _ := s.opts.Server.Cluster()
+	return name
+}
+
+// ownCluster is the cluster's name towards hubs: a server alone is a cluster of one by
+// its own name.
+func (s *Service) ownCluster() string {
+	if name := s.clusterName(); name != "" || len(s.remotes) == 0 {
+		return name
+	}
+	return s.opts.Server.Name
+}
+
+func (s *Service) maxPayload() int64 {
+	switch p := s.opts.Limits.MaxPayload; {
+	case p < 0:
+		return math.MaxInt32
+	case p == 0:
+		return defaultMaxPayload
+	default:
+		return min(p, math.MaxInt32)
+	}
+}
+
+const defaultMaxPayload = 1 << 20
+
+// leafURLs is never empty while there is a listener: old leaf nodes take INFO without it
+// for that of another port.
+func (s *Service) leafURLs() []string {
+	if u := s.opts.LeafURLs; u != nil && !s.settings.NoAdvertise {
+		if all := u.All(); len(all) > 0 {
+			return all
+		}
+	}
+	if s.address == "" {
+		return nil
+	}
+	return []string{s.address}
+}
+
+// tellURLs tells leaf nodes that the members of the cluster have changed.
+func (s *Service) tellURLs() {
+	if s.ln == nil || s.settings.NoAdvertise {
+		return
+	}
+	info := s.listenInfo()
+	line := wire.AppendInfo(nil, &info)
+	for _, l := range s.open() {
+		if l.remote == nil && l.isUp() {
+			l.c.WriteFlush(line)
+		}
+	}
+}
+
+// renamed ends links that were opened under another cluster name.
+func (s *Service) renamed() {
+	for _, l := range s.open() {
+		if l.remote != nil {
+			l.stop(&ending{reason: wire.ReasonClusterNameConflict, cause: causeMoved})
+		}
+	}
+}
+
+// gate counts links that are opening.
+type gate struct {
+	mu    sync.Mutex
+	limit int
+	n     int
+}
+
+// busyRetry is how long those wait who come in too great a number: as many as may be
+// opening at a time are open by then, with time to spare.
+const busyRetry = 2 * time.Second
+
+// enter lets one more in; release, which may be called twice, lets it out. With busy > 0 it
+// is to come back after that time.
+func (g *gate) enter() (release func(), busy time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.n >= g.limit {
+		return func() {}, busyRetry
+	}
+	g.n++
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			g.mu.Lock()
+			g.n--
+			g.mu.Unlock()
+		})
+	}, 0
+}
+
+var _ broker.Watcher = (*conn)(nil)
