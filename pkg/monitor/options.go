@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/broker"
@@ -110,7 +111,13 @@ type LeafRemote struct {
 
 // Reports makes the answers of all endpoints. Safe for concurrent use.
 type Reports struct {
-	o Options
+	o      Options
+	tally  tally
+	usage  usage
+	expiry expiry
+
+	httpPort atomic.Int64 // 0: not listened on
+	requests [len(paths)]atomic.Uint64
 }
 
 // NewReports makes Reports. To be called before connections are served.
@@ -118,5 +125,37 @@ func NewReports(o Options) *Reports {
 	if o.Log == nil {
 		o.Log = logging.Discard()
 	}
-	return &Reports{o: o}
+	r := &Reports{o: o}
+	r.tally.watch(r)
+	r.expiry.watch(o.Config)
+	return r
+}
+
+// client and the like are what the hooks know; without a hook, little.
+func (r *Reports) client(i link.Info) ClientDetails {
+	if f := r.o.Hooks.Client; f != nil {
+		return f(i)
+	}
+	return ClientDetails{}
+}
+
+func (r *Reports) route(i link.Info) RouteDetails {
+	if f := r.o.Hooks.Route; f != nil {
+		return f(i)
+	}
+	return RouteDetails{RemoteID: i.Name}
+}
+
+func (r *Reports) gateway(i link.Info) GatewayDetails {
+	if f := r.o.Hooks.Gateway; f != nil {
+		return f(i)
+	}
+	return GatewayDetails{Remote: i.Name}
+}
+
+func (r *Reports) leaf(i link.Info) LeafDetails {
+	if f := r.o.Hooks.Leaf; f != nil {
+		return f(i)
+	}
+	return LeafDetails{}
 }

@@ -46,8 +46,9 @@ func (s *Service) Start() error {
 		return fmt.Errorf("monitoring listener: %w; is another server running on that port?", err)
 	}
 	s.ln = ln
+	s.r.httpPort.Store(int64(s.Addr().Port))
 	s.srv = &http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout,
+		Handler: s.r, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	s.wg.Go(func() { _ = s.srv.Serve(ln) })
@@ -78,5 +79,3 @@ func (s *Service) Close() {
 	})
 	s.wg.Wait()
 }
-
-func (s *Service) handler() http.Handler { return http.NewServeMux() }
