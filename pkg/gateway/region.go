@@ -1,0 +1,410 @@
+package gateway
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// region is one remote cluster.
+//
+// Its port never changes; where its messages go is path, and the interest that
+// counts is the table in path. Both change together under mu: the new table
+// becomes live before the old one stops, so that interest which both have is
+// never missing.
+type region struct {
+	s    *Service
+	name string
+	hash [6]byte
+	port broker.Port
+	path atomic.Pointer[path]
+
+	filtered atomic.Int64 // messages that may not cross
+	relayed  atomic.Int64 // messages that went by way of another gwd
+	behind   atomic.Bool  // Targeted has queued something
+
+	mu       sync.Mutex
+	settings *config.RemoteGateway // nil: learned
+	urls     []string              // learned
+	tlsName  string                // a host name for addresses that are none
+	dialing  bool
+	current  *conn            // that is used
+	peers    map[string]*peer // other gwds of our region that reach this remote
+	nextLink uint64
+	lastUsed string
+}
+
+// path is where the messages of a region go. It does not change.
+type path struct {
+	out   *conn  // or
+	peer  string // the id of another gwd
+	table *table
+}
+
+// peer is what another gwd of our region said of a remote.
+type peer struct {
+	id    string
+	table *table
+	has   bool // it has an outbound connection
+	rtt   time.Duration
+}
+
+func (s *Service) newRegion(name string) *region {
+	r := &region{s: s, name: name, peers: make(map[string]*peer)}
+	copy(r.hash[:], wire.GatewayHash(name))
+	r.port = broker.Port{
+		ID: s.o.Broker.NextID(), Class: broker.Gateway, Reach: broker.FromGateway, Aggregate: true, Sink: r,
+		Origin: broker.Origin{Class: broker.Gateway, Cluster: name},
+	}
+	r.port.Distance.Store(1)
+	return r
+}
+
+func (r *region) configured() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.settings != nil
+}
+
+// newTable makes an empty table. Link tells interest that was heard from another
+// gwd apart.
+func (r *region) newTable(link uint64) *table {
+	o := r.port.Origin
+	o.Link = link
+	return newTable(r.s.o.Broker, &r.port, o, r.s.o.Hooks.Outgoing)
+}
+
+// Deliver is not used: the port is Aggregate.
+func (r *region) Deliver(*broker.Msg, *broker.Sub) bool { return false }
+
+// DeliverOnce sends m to the remote.
+func (r *region) DeliverOnce(m *broker.Msg, plain bool, groups [][]byte) bool {
+	p := r.path.Load()
+	if p == nil {
+		return false
+	}
+	if !wire.IsGatewayReply(m.Subject) {
+		if f := r.s.outgoing(m.Account); !f.Message(m.Subject) {
+			r.filtered.Add(1)
+			return false
+		}
+		if len(groups) == 0 && p.table.loose.Load() > 0 && p.table.refuses(m.Account.Name, m.Subject) {
+			return false
+		}
+	}
+	var buf [wireReplyPrefix]byte
+	prefix := r.prefix(p, m, buf[:0])
+	if p.out != nil {
+		return p.out.send(m, prefix, groups)
+	}
+	return r.relay(p.peer, m, prefix, groups)
+}
+
+// wireReplyPrefix is the length of _GR_.cccccc.ssssss.
+const wireReplyPrefix = 19
+
+// prefix is what stands before the reply of m so that it finds its way back
+// (gateways 10.3).
+func (r *region) prefix(p *path, m *broker.Msg, dst []byte) []byte {
+	if len(m.Reply) == 0 || r.s.o.Hooks.MapReply == nil || wire.IsGatewayReply(m.Reply) {
+		return nil
+	}
+	server, ok := r.s.o.Hooks.MapReply(m)
+	if !ok {
+		return nil
+	}
+	if p.out != nil && !p.out.remote.NewReplyPrefix {
+		return wire.AppendOldGatewayReply(dst, r.s.oldHash, nil)
+	}
+	dst = append(dst, wire.GatewayReplyPrefix...)
+	dst = append(dst, r.s.o.Broker.ClusterHash[:]...)
+	dst = append(dst, '.')
+	dst = append(dst, server[:]...)
+	return append(dst, '.')
+}
+
+var relayed = sync.Pool{New: func() any { return new(relayMsg) }}
+
+type relayMsg struct {
+	m     broker.Msg
+	reply []byte
+}
+
+// relay sends m by way of another gwd.
+func (r *region) relay(peerID string, m *broker.Msg, prefix []byte, groups [][]byte) bool {
+	via := r.s.o.Hooks.Relay
+	if via == nil {
+		return false
+	}
+	x := relayed.Get().(*relayMsg)
+	x.m = *m
+	if len(prefix) > 0 {
+		x.reply = append(append(x.reply[:0], prefix...), m.Reply...)
+		x.m.Reply = x.reply
+	}
+	ok := via.SendTargeted(peerID, r.name, &x.m, groups)
+	x.m = broker.Msg{}
+	relayed.Put(x)
+	if ok {
+		r.relayed.Add(1)
+	}
+	return ok
+}
+
+// Flush writes what was queued.
+func (r *region) Flush() {
+	p := r.path.Load()
+	switch {
+	case p == nil:
+	case p.out != nil:
+		p.out.tc.Flush()
+	case r.s.o.Hooks.Relay != nil:
+		r.s.o.Hooks.Relay.FlushTargeted()
+	}
+}
+
+// targeted sends what another gwd has passed on. It is not passed on again.
+func (r *region) targeted(m *broker.Msg) {
+	p := r.path.Load()
+	if p == nil || p.out == nil {
+		return
+	}
+	if p.out.send(m, nil, m.Groups) {
+		r.behind.Store(true)
+	}
+}
+
+func (r *region) flushTargeted() {
+	if !r.behind.Swap(false) {
+		return
+	}
+	if p := r.path.Load(); p != nil && p.out != nil {
+		p.out.tc.Flush()
+	}
+}
+
+// chooseLocked makes path fit what connections there are.
+func (r *region) chooseLocked() {
+	old := r.path.Load()
+	var next *path
+	switch {
+	case r.current != nil:
+		if old != nil && old.out == r.current {
+			return
+		}
+		next = &path{out: r.current, table: r.current.table}
+	default:
+		var best *peer
+		for _, p := range r.peers {
+			if p.has && (best == nil || p.rtt < best.rtt || p.rtt == best.rtt && p.id < best.id) {
+				best = p
+			}
+		}
+		if best != nil {
+			r.port.Distance.Store(max(best.rtt.Microseconds(), 1))
+			if old != nil && old.peer == best.id {
+				return
+			}
+			next = &path{peer: best.id, table: best.table}
+		}
+	}
+	if next != nil {
+		// What matches the new interest must find the new way.
+		r.path.Store(next)
+		next.table.setLive(true)
+	}
+	if old != nil {
+		old.table.setLive(false)
+	}
+	if next == nil {
+		r.path.Store(nil)
+	}
+}
+
+// usable takes an outbound connection into use; its round trip is known.
+func (r *region) usable(c *conn, rtt time.Duration) {
+	r.mu.Lock()
+	before := r.current
+	r.current = c
+	r.port.Distance.Store(max(rtt.Microseconds(), 1))
+	r.chooseLocked()
+	r.mu.Unlock()
+	r.s.changed()
+	if before != nil {
+		before.leave()
+	}
+}
+
+// leave closes a connection that was replaced, when all that was sent on it has
+// arrived.
+func (c *conn) leave() {
+	t := time.AfterFunc(handover, func() { c.Close(wire.ReasonClientClosed) })
+	c.ping(func(bool) {
+		t.Stop()
+		c.Close(wire.ReasonClientClosed)
+	})
+}
+
+// lost is told of the end of an outbound connection.
+func (r *region) lost(c *conn) {
+	r.mu.Lock()
+	used := r.current == c
+	if used {
+		r.current = nil
+		r.chooseLocked()
+	}
+	r.mu.Unlock()
+	if used {
+		r.s.changed()
+	}
+}
+
+// measured takes a new round trip over. Two regions at about the same distance shall
+// not take turns, so small changes do not count.
+func (r *region) measured(c *conn, rtt time.Duration) {
+	us := max(rtt.Microseconds(), 1)
+	r.mu.Lock()
+	known := r.port.Distance.Load()
+	diff := max(us-known, known-us)
+	news := r.current == c && diff > max(known/5, 200)
+	if news {
+		r.port.Distance.Store(us)
+	}
+	r.mu.Unlock()
+	if news {
+		r.s.changed()
+	}
+}
+
+// peerLocked finds or makes what another gwd says.
+func (r *region) peerLocked(id string) *peer {
+	p := r.peers[id]
+	if p == nil {
+		r.nextLink++
+		p = &peer{id: id, table: r.newTable(r.nextLink)}
+		r.peers[id] = p
+	}
+	return p
+}
+
+// peerHas is told whether another gwd reaches the remote.
+func (r *region) peerHas(id string, has bool, rtt time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !has && r.peers[id] == nil {
+		return
+	}
+	p := r.peerLocked(id)
+	p.has, p.rtt = has, rtt
+	r.chooseLocked()
+}
+
+// peerGone forgets another gwd.
+func (r *region) peerGone(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.peers[id]
+	if p == nil {
+		return
+	}
+	delete(r.peers, id)
+	p.has = false
+	r.chooseLocked()
+	p.table.setLive(false)
+}
+
+// learned notes addresses of the remote: instead of those learned before, or
+// besides. It reports whether any is new.
+func (r *region) learned(list []string, instead bool) (news bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, u := range list {
+		if !slices.Contains(r.urls, u) {
+			news = true
+		}
+	}
+	if instead {
+		r.urls = slices.Clone(list)
+	} else if news {
+		for _, u := range list {
+			if !slices.Contains(r.urls, u) {
+				r.urls = append(r.urls, u)
+			}
+		}
+	}
+	for _, u := range r.urls {
+		if h, _, err := net.SplitHostPort(u); err == nil && r.tlsName == "" && net.ParseIP(h) == nil {
+			r.tlsName = h
+		}
+	}
+	return news
+}
+
+// addresses are all known ones, as gossip carries them.
+func (r *region) addresses() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := slices.Clone(r.urls)
+	if r.settings != nil {
+		for _, u := range r.settings.URLs {
+			if !slices.Contains(list, u.Host) {
+				list = append(list, u.Host)
+			}
+		}
+	}
+	return list
+}
+
+// target is one address to dial.
+type target struct {
+	addr string
+	user *url.Userinfo
+	// serverName that the certificate must have.
+	serverName string
+	tls        *config.TLS
+}
+
+// targets lists what can be dialed, in random order, with avoid last.
+func (r *region) targets(avoid string) []target {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tlsSet := r.s.o.Settings.TLS
+	var list []target
+	if r.settings != nil {
+		if r.settings.TLS != nil {
+			tlsSet = r.settings.TLS
+		}
+		for _, u := range r.settings.URLs {
+			list = append(list, target{addr: u.Host, user: u.User, serverName: u.Hostname(), tls: tlsSet})
+			if r.tlsName == "" && net.ParseIP(u.Hostname()) == nil {
+				r.tlsName = u.Hostname()
+			}
+		}
+	}
+	for _, u := range r.urls {
+		if slices.ContainsFunc(list, func(t target) bool { return t.addr == u }) {
+			continue
+		}
+		host, _, err := net.SplitHostPort(u)
+		if err != nil {
+			continue
+		}
+		if net.ParseIP(host) != nil && r.tlsName != "" {
+			host = r.tlsName
+		}
+		list = append(list, target{addr: u, serverName: host, tls: tlsSet})
+	}
+	shuffle(list)
+	if i := slices.IndexFunc(list, func(t target) bool { return t.addr == avoid }); i >= 0 {
+		t := list[i]
+		list = append(slices.Delete(list, i, i+1), t)
+	}
+	return list
+}
