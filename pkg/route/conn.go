@@ -183,6 +183,9 @@ func (c *conn) teardown(err error) {
 		c.tc.Close()
 	}
 	c.s.o.Registry.Remove(c, last)
+	if f := c.s.o.onEnd; f != nil {
+		f(reason, err)
+	}
 	close(c.done)
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/wire"
 )
 
 // Role is what this process is in its cluster.
@@ -56,6 +57,10 @@ type Options struct {
 	// FenceTimeout is how long messages wait while an account moves to another gwd.
 	// 0: 200 ms.
 	FenceTimeout time.Duration
+
+	// onEnd is told of the end of each connection, also of one that was never
+	// registered.
+	onEnd func(reason wire.CloseReason, err error)
 }
 
 const (
