@@ -131,6 +131,9 @@ func NewReports(o Options) *Reports {
 	return r
 }
 
+// ClientDetails is what the hooks know of a client.
+func (r *Reports) ClientDetails(i link.Info) ClientDetails { return r.client(i) }
+
 // client and the like are what the hooks know; without a hook, little.
 func (r *Reports) client(i link.Info) ClientDetails {
 	if f := r.o.Hooks.Client; f != nil {

@@ -1,13 +1,17 @@
 package system
 
 import (
+	"encoding/json"
 	"net"
+	"sync"
+	"time"
 
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
 	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/version"
 )
 
 // Options of a Service. Server, Config, Broker and Reports are required.
@@ -36,9 +40,43 @@ type Options struct {
 	Log *logging.Logger
 }
 
-// Service is the system account's voice.
+// The pace of what is published without being asked.
+const (
+	statszFirst = 250 * time.Millisecond // doubled each time up to statszMax
+	statszMax   = 10 * time.Second
+	statszGap   = time.Second // between broadcasts
+	connsDelay  = 250 * time.Millisecond
+	connsEvery  = 30 * time.Second // while an account has connections
+	pruneEvery  = 90 * time.Second
+	forgetAfter = 150 * time.Second
+)
+
+// Service is the system account's voice. All fields below client belong to the
+// client's goroutine, but for those that mu guards.
 type Service struct {
-	o Options
+	o   Options
+	acc *broker.Account // nil: the settings want no system account
+
+	mu      sync.Mutex
+	client  *Client // nil before Start
+	closing bool
+	changed map[string]bool
+	known   map[*broker.Account]bool // accounts whose users are served
+	armed   bool                     // changed is going to be published
+	stop    chan struct{}
+	wg      sync.WaitGroup
+
+	unwatch func()
+	answers map[string]answer
+	seq     uint64
+	servers map[string]*server
+	statsz  struct {
+		timer *time.Timer
+		pace  time.Duration
+		last  time.Time
+	}
+	timers []*time.Timer // of things that repeat
+	conns  *time.Timer
 }
 
 // New makes a Service. It asks the registries to be told of connections, so it
@@ -47,16 +85,129 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = logging.Discard()
 	}
-	return &Service{o: o}
+	s := &Service{o: o, servers: make(map[string]*server), changed: make(map[string]bool)}
+	if o.Config.NoSystemAccount {
+		return s
+	}
+	s.acc = o.Broker.SystemAccount()
+	s.answers = s.table()
+	for _, reg := range []*link.Registry{o.Clients, o.Leafs} {
+		if reg != nil {
+			reg.OnOpen(s.opened)
+			reg.OnEnd(s.ended)
+		}
+	}
+	return s
 }
 
 // Start subscribes and begins to publish. It does nothing if the settings want
 // no system account.
-func (s *Service) Start() error { return nil }
+func (s *Service) Start() error {
+	if s.acc == nil {
+		return nil
+	}
+	c := NewClient(s.o.Broker, s.o.Reach)
+	s.mu.Lock()
+	s.client, s.stop = c, make(chan struct{})
+	s.mu.Unlock()
+	s.subscribe(c)
+	s.unwatch = s.o.Broker.EachAccount(func(a *broker.Account) { s.serveUsers(c, a) })
+	c.Do(func() {
+		s.statsz.pace = statszFirst
+		s.statsz.timer = time.AfterFunc(statszFirst, func() { c.push(s.tick, 0, true) })
+		s.repeat(c, connsEvery, s.heartbeat)
+		s.repeat(c, pruneEvery, s.prune)
+	})
+	if s.o.Draining != nil {
+		s.wg.Go(func() {
+			select {
+			case <-s.o.Draining:
+				c.push(func() { s.announce("LAMEDUCK") }, 0, true)
+			case <-s.stop:
+			}
+		})
+	}
+	return nil
+}
 
 // Addr is nil: nothing is listened on.
 func (s *Service) Addr() *net.TCPAddr { return nil }
 
-// Close publishes SHUTDOWN, takes all subscriptions back and waits for the
-// goroutines. It may be called more than once, and without Start.
-func (s *Service) Close() {}
+// Close publishes what is due and SHUTDOWN, takes all subscriptions back and
+// waits for the goroutines. It may be called more than once, and without Start.
+func (s *Service) Close() {
+	s.mu.Lock()
+	c := s.client
+	again := s.closing
+	s.closing = true
+	s.mu.Unlock()
+	if c == nil || again {
+		return
+	}
+	close(s.stop)
+	s.wg.Wait()
+	s.unwatch()
+	c.finish(func() {
+		s.publishConns()
+		s.announce("SHUTDOWN")
+	})
+	// Timers are set on the client's goroutine alone, which has ended.
+	if t := s.statsz.timer; t != nil {
+		t.Stop()
+	}
+	for _, t := range s.timers {
+		t.Stop()
+	}
+	s.mu.Lock()
+	if s.conns != nil {
+		s.conns.Stop()
+	}
+	s.mu.Unlock()
+}
+
+// repeat runs f every so often on the client's goroutine.
+func (s *Service) repeat(c *Client, every time.Duration, f func()) {
+	var t *time.Timer
+	t = time.AfterFunc(every, func() {
+		c.push(func() {
+			f()
+			t.Reset(every)
+		}, 0, true)
+	})
+	s.timers = append(s.timers, t)
+}
+
+// info is the head of the next message.
+func (s *Service) info() ServerInfo {
+	s.seq++
+	i := ServerInfo{
+		Name: s.o.Server.Name, Host: s.o.Config.Client.Host, ID: s.o.Server.ID, Version: version.Protocol,
+		Tags: s.o.Config.Tags, Metadata: s.o.Config.Metadata, Seq: s.seq, Time: time.Now().UTC(),
+	}
+	i.Cluster, _ = s.o.Server.Cluster()
+	return i
+}
+
+// publish sends v as JSON in the system account.
+func (s *Service) publish(subject string, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		s.o.Log.Errorf("Encoding a message for %s: %v", subject, err)
+		return
+	}
+	if c := s.out(); c != nil {
+		c.Publish(s.acc, subject, "", nil, b)
+	}
+}
+
+func (s *Service) wanted(subject string) bool {
+	c := s.out()
+	return c != nil && c.Wanted(s.acc, subject)
+}
+
+// announce publishes the bare server info: LAMEDUCK and SHUTDOWN.
+func (s *Service) announce(what string) {
+	if subject := "$SYS.SERVER." + s.o.Server.ID + "." + what; s.wanted(subject) {
+		s.publish(subject, s.info())
+	}
+}

@@ -1,0 +1,150 @@
+package system
+
+import (
+	"encoding/json"
+	"net"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// opened and ended are called on the connection's goroutine. They look whether
+// anybody listens before anything is built.
+
+func (s *Service) opened(i link.Info) {
+	c := s.out()
+	if c == nil {
+		return
+	}
+	s.countChanged(c, i.Account)
+	subject := "$SYS.ACCOUNT." + i.Account + ".CONNECT"
+	if s.acc.HasInterest([]byte(subject)) {
+		c.Do(func() {
+			s.publish(subject, &connectEvent{head: newHead(typeConnect), Server: s.info(), Client: s.clientInfo(&i)})
+		})
+	}
+}
+
+func (s *Service) ended(i link.Info) {
+	c := s.out()
+	if c == nil {
+		return
+	}
+	subject := "$SYS.ACCOUNT." + i.Account + ".DISCONNECT"
+	if i.Reason == wire.ReasonAuthFailure {
+		subject = "$SYS.SERVER." + s.o.Server.ID + ".CLIENT.AUTH.ERR"
+	} else {
+		s.countChanged(c, i.Account)
+	}
+	if s.acc.HasInterest([]byte(subject)) {
+		c.Do(func() {
+			s.publish(subject, &disconnectEvent{
+				head: newHead(typeDisconnect), Server: s.info(), Client: s.clientInfo(&i),
+				Sent: monitor.Volume{Msgs: i.InMsgs, Bytes: i.InBytes}, Received: monitor.Volume{Msgs: i.OutMsgs, Bytes: i.OutBytes},
+				Reason: i.Reason.String(),
+			})
+		})
+	}
+}
+
+// out is the client to publish with, nil before Start.
+func (s *Service) out() *Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client
+}
+
+func (s *Service) clientInfo(i *link.Info) ClientInfo {
+	start := i.Started.UTC()
+	c := ClientInfo{
+		Start: &start, ID: i.ID, Account: i.Account, User: i.User, Name: i.Name, RTT: i.RTT, Kind: string(i.Kind),
+	}
+	if a, ok := i.Addr.(*net.TCPAddr); ok && a != nil {
+		c.Host = a.IP.String()
+	}
+	if !i.Stopped.IsZero() {
+		stop := i.Stopped.UTC()
+		c.Stop = &stop
+	}
+	if i.Kind == link.KindClient && i.More != nil {
+		d := s.o.Reports.ClientDetails(*i)
+		c.Lang, c.Version, c.Type = d.Lang, d.Version, d.Type
+	}
+	return c
+}
+
+// countChanged makes sure that an account's counts are published within
+// connsDelay: one message for a burst of connections.
+func (s *Service) countChanged(c *Client, account string) {
+	if account == "" || account == broker.GlobalAccount {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed[account] = true
+	if !s.armed && !s.closing {
+		s.armed = true
+		s.conns = time.AfterFunc(connsDelay, func() { c.push(s.publishConns, 0, true) })
+	}
+}
+
+// connsSubjects are the two subjects of an account's counts; the second is the
+// older one.
+func connsSubjects(account string) [2]string {
+	return [2]string{"$SYS.ACCOUNT." + account + ".SERVER.CONNS", "$SYS.SERVER.ACCOUNT." + account + ".CONNS"}
+}
+
+func (s *Service) publishConns() {
+	s.mu.Lock()
+	changed := s.changed
+	s.changed = make(map[string]bool)
+	s.armed = false
+	s.mu.Unlock()
+	var names []string
+	for name := range changed {
+		if subjects := connsSubjects(name); s.wanted(subjects[0]) || s.wanted(subjects[1]) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	z := s.o.Reports.AccountStatz(monitor.AccountStatzOptions{Accounts: names, Unused: true})
+	for _, a := range z.Accounts {
+		h := newHead(typeConns)
+		for _, subject := range connsSubjects(a.Account) {
+			if s.wanted(subject) {
+				s.publish(subject, &connsEvent{head: h, Server: s.info(), AccountStat: a})
+			}
+		}
+	}
+}
+
+// heartbeat publishes the counts of all accounts with connections.
+func (s *Service) heartbeat() {
+	s.mu.Lock()
+	for _, a := range s.o.Broker.Accounts() {
+		if a.Name != broker.GlobalAccount && a.Clients.Load()+a.Leafs.Load() > 0 {
+			s.changed[a.Name] = true
+		}
+	}
+	s.mu.Unlock()
+	s.publishConns()
+}
+
+// accountConns is the event as an answer, if the account has connections here.
+func (s *Service) accountConns(account string) []byte {
+	a := s.o.Broker.Lookup([]byte(account))
+	if a == nil || a.Clients.Load()+a.Leafs.Load() == 0 {
+		return nil
+	}
+	b, err := json.Marshal(&connsEvent{head: newHead(typeConns), Server: s.info(), AccountStat: s.o.Reports.AccountStat(a)})
+	if err != nil {
+		s.o.Log.Errorf("Encoding the counts of account %q: %v", account, err)
+		return nil
+	}
+	return b
+}
