@@ -32,6 +32,13 @@ type BorderHooks struct {
 	// regions. Called when it joins and when the list changes.
 	PeerRemotes func(peerID string, remotes []wire.RemoteCluster)
 
+	// State is what the other gwds are told of this one besides, with the INFOs that
+	// carry x_remotes. Called with locks held: it must not call back.
+	State func() BorderState
+
+	// PeerState: another gwd has told its state. Called before PeerRemotes.
+	PeerState func(peerID string, state BorderState)
+
 	// PeerGone: the other gwd is gone or leaving. What PeerInterest told of it is
 	// withdrawn without further calls.
 	PeerGone func(peerID string)
@@ -61,6 +68,13 @@ type BorderHooks struct {
 	// gateways 18.3.
 	HubUp   func(serverID string, aware bool)
 	HubGone func(serverID string)
+}
+
+// BorderState is what the gwds of a region tell each other of themselves.
+type BorderState struct {
+	Priority int      `json:"priority,omitempty"` // in single_owner mode
+	Owner    bool     `json:"owner,omitempty"`    // announces remote interest to hubs, in single_owner mode
+	Missing  []string `json:"missing,omitempty"`  // configured routes that are not complete
 }
 
 // Border is what the gateway side of a gwd asks of its routes. *Service

@@ -177,7 +177,7 @@ func (c *conn) update(in *info) {
 		}
 		return
 	}
-	if s.o.Role == BorderRole && p.role == wire.RoleGateway && in.Remotes != nil {
+	if s.o.Role == BorderRole && p.role == wire.RoleGateway && in.ServerID == p.id {
 		s.tellRemotes(in)
 	}
 }

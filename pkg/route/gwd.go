@@ -78,6 +78,13 @@ func (c *conn) targetedMsg() error {
 }
 
 func (s *Service) tellRemotes(in *info) {
+	if f := s.o.Border.PeerState; f != nil {
+		st := BorderState{}
+		if in.State != nil {
+			st = *in.State
+		}
+		f(in.ServerID, st)
+	}
 	if f := s.o.Border.PeerRemotes; f != nil {
 		f(in.ServerID, in.Remotes)
 	}

@@ -20,6 +20,8 @@ type info struct {
 	// Accounts have connections of their own; a peer dials only those that it has
 	// listed too, so that a list that differs does no harm.
 	Accounts []string `json:"x_accounts,omitempty"`
+	// State is told by gwds, for other gwds.
+	State *BorderState `json:"x_border,omitempty"`
 }
 
 const protoLevel = 3
@@ -75,6 +77,10 @@ func (s *Service) info() *info {
 		in.Role = wire.RoleGateway
 		in.Caps = []string{wire.CapTargetedMsg, wire.CapFence, capRemotes}
 		in.Remotes = s.remotes()
+		if f := s.o.Border.State; f != nil {
+			st := f()
+			in.State = &st
+		}
 	}
 	s.mu.Lock()
 	in.LameDuck = s.lameDuck
