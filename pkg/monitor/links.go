@@ -93,7 +93,8 @@ func lists(p *config.SubjectPermission) *SubjectPermission {
 	return &SubjectPermission{Allow: p.Allow, Deny: p.Deny}
 }
 
-// GatewayzOptions say what /gatewayz lists.
+// GatewayzOptions say what /gatewayz lists. Lists of subjects are not kept for
+// other regions; who asks for them gets the accounts.
 type GatewayzOptions struct {
 	Name       string `json:"name"`
 	Accounts   bool   `json:"accounts"`
@@ -130,16 +131,17 @@ func (r *Reports) Gatewayz(o GatewayzOptions) *Gatewayz {
 		z.Name, z.Host, z.Port = g.Name, g.Host, port(g.Port, r.o.Hooks.GatewayAddr)
 	}
 	o.Accounts = o.Accounts || o.Account != ""
-	for _, i := range byID(r.open(gateways, o.Accounts)) {
+	for _, i := range byID(r.open(gateways, false)) {
 		d := r.gateway(i)
 		if o.Name != "" && d.Remote != o.Name {
 			continue
 		}
-		e := RemoteGateway{Configured: d.Configured && d.Outbound, Connection: baseConnInfo(&i, z.Now), Accounts: o.accounts(d.Accounts)}
+		e := RemoteGateway{Configured: d.Configured && d.Outbound, Connection: baseConnInfo(&i, z.Now)}
 		if d.RemoteID != "" {
 			e.Connection.Name = d.RemoteID
 		}
 		if d.Outbound {
+			e.Accounts = r.gatewayAccounts(&o, d.Remote)
 			z.Outbound[d.Remote] = &e
 		} else {
 			z.Inbound[d.Remote] = append(z.Inbound[d.Remote], e)
@@ -148,23 +150,16 @@ func (r *Reports) Gatewayz(o GatewayzOptions) *Gatewayz {
 	return z
 }
 
-func (o *GatewayzOptions) accounts(all []GatewayAccount) (kept []GatewayAccount) {
-	if !o.Accounts {
+func (r *Reports) gatewayAccounts(o *GatewayzOptions, remote string) []GatewayAccount {
+	f := r.o.Hooks.GatewayAccounts
+	if !o.Accounts || f == nil {
 		return nil
 	}
-	for _, a := range all {
-		if o.Account != "" && a.Name != o.Account {
-			continue
-		}
-		if !o.Subs || o.SubsDetail {
-			a.Subs = nil
-		}
-		if !o.SubsDetail {
-			a.SubsDetail = nil
-		}
-		kept = append(kept, a)
+	all := f(remote)
+	if o.Account != "" {
+		all = slices.DeleteFunc(all, func(a GatewayAccount) bool { return a.Name != o.Account })
 	}
-	return kept
+	return all
 }
 
 // LeafzOptions say what /leafz lists.

@@ -42,6 +42,8 @@ type Hooks struct {
 	Route   func(link.Info) RouteDetails
 	Gateway func(link.Info) GatewayDetails
 	Leaf    func(link.Info) LeafDetails
+	// GatewayAccounts is what is known of the interest of another region.
+	GatewayAccounts func(remote string) []GatewayAccount
 	// LeafRemotes lists the hubs that leaf links dial, up or down.
 	LeafRemotes func() []LeafRemote
 
@@ -85,7 +87,6 @@ type GatewayDetails struct {
 	RemoteID   string // id of the server at the other end
 	Outbound   bool
 	Configured bool
-	Accounts   []GatewayAccount
 }
 
 // LeafDetails is what /leafz shows of a leaf link beyond link.Info.

@@ -37,14 +37,12 @@ type ResponsePermission struct {
 	TTL int64 `json:"ttl"`
 }
 
-// GatewayAccount is the state of one account on a gateway connection.
+// GatewayAccount is what is known of another region's interest in one account.
 type GatewayAccount struct {
-	Name                  string      `json:"name"`
-	InterestMode          string      `json:"interest_mode"`
-	NoInterestCount       int         `json:"no_interest_count,omitempty"`
-	InterestOnlyThreshold int         `json:"interest_only_threshold,omitempty"`
-	NumSubs               int         `json:"num_subs,omitempty"`
-	NumQueueSubs          int         `json:"num_queue_subs,omitempty"`
-	Subs                  []string    `json:"subscriptions_list,omitempty"`
-	SubsDetail            []SubDetail `json:"subscriptions_list_detail,omitempty"`
+	Name                  string `json:"name"`
+	InterestMode          string `json:"interest_mode"` // Optimistic, Transitioning or Interest-Only
+	NoInterestCount       int    `json:"no_interest_count,omitempty"`
+	InterestOnlyThreshold int    `json:"interest_only_threshold,omitempty"`
+	NumSubs               int    `json:"num_subs,omitempty"`
+	NumQueueSubs          int    `json:"num_queue_subs,omitempty"`
 }
