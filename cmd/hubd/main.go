@@ -1,15 +1,25 @@
-// Hubd is the cluster core of a data centre: clients, routes and leaf links.
+// Hubd is the cluster core of a region: clients, routes to the other members of
+// the cluster, and leaf links.
 package main
 
 import (
 	"context"
 	"os"
+	"sync"
 
 	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/cli"
 	"github.com/banyanmq/banyan/pkg/client"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/daemon"
+	"github.com/banyanmq/banyan/pkg/leaf"
+	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/monitor/clientview"
+	"github.com/banyanmq/banyan/pkg/monitor/leafview"
+	"github.com/banyanmq/banyan/pkg/monitor/routeview"
+	"github.com/banyanmq/banyan/pkg/route"
+	"github.com/banyanmq/banyan/pkg/system"
 )
 
 func main() {
@@ -27,14 +37,91 @@ func build(p *daemon.Process) error {
 	if users.PlaintextPasswords() {
 		p.Log.Warnf("Plaintext passwords detected, use nkeys or bcrypt")
 	}
+	if p.Config.Gateway != nil {
+		p.Log.Noticef("The gateway block is served by gwd: run it with the same file")
+	}
 	clients := client.New(client.Options{
 		Server: p.Server, Broker: p.Broker, Registry: p.Clients, URLs: p.ClientURLs,
 		Auth: users, Settings: p.Config, Log: p.Log,
 	})
-	part := daemon.ServicePart("client listener", "nats", "nats", clients)
+	hooks := monitor.Hooks{
+		Client: clientview.Details, ClientAddr: clients.Addr, SlowEvents: clientview.SlowEvents(clients),
+	}
+
+	var leafs *leaf.Service
+	if p.Config.LeafNodes != nil {
+		leafs = leaf.New(leaf.Options{
+			Server: p.Server, Broker: p.Broker, Registry: p.Leafs, Auth: users, LeafURLs: p.LeafURLs,
+			Settings: p.Config.LeafNodes, Limits: p.Config.Limits, Log: p.Log,
+			ConnectReports: p.Config.ConnectErrorReports, ReconnectReports: p.Config.ReconnectErrorReports,
+		})
+		hooks.Leaf, hooks.LeafAddr, hooks.LeafRemotes = leafview.Details, leafs.Addr, leafview.Remotes(leafs.Links)
+	}
+
+	var routes *route.Service
+	if p.Config.Cluster != nil {
+		var err error
+		routes, err = route.New(route.Options{
+			Server: p.Server, Broker: p.Broker, Registry: p.Routes, Settings: p.Config.Cluster, Role: route.Hub, Log: p.Log,
+			URLs: p.ClientURLs, LeafURLs: p.LeafURLs, GatewayURLs: p.GatewayURLs,
+			MaxPayload:          int32(p.Config.Limits.MaxPayload),
+			ConnectErrorReports: p.Config.ConnectErrorReports, ReconnectErrorReports: p.Config.ReconnectErrorReports,
+		})
+		if err != nil {
+			return err
+		}
+		hooks.Route, hooks.RouteAddr = routeview.Details, routes.Addr
+		p.Broker.SetWay(func(a *broker.Account, cluster, server []byte) *broker.Port {
+			if string(cluster) != string(p.Broker.ClusterHash[:]) {
+				return nil // the border has announced interest in such subjects
+			}
+			return routes.PortForServer(a, server)
+		})
+	}
+
+	observe(p, hooks, clients)
+	part := daemon.ServicePart("client listener", "nats", scheme(p.Config.Client.TLS), clients)
 	part.Drain = func(ctx context.Context) {
-		clients.Drain(ctx, p.Config.LameDuck.Duration, p.Config.LameDuck.Grace)
+		if routes != nil && p.Clients.Len() > 0 {
+			routes.LameDuck()
+		}
+		duck := p.Config.LameDuck
+		var wg sync.WaitGroup
+		if leafs != nil {
+			wg.Go(func() { leafs.Drain(ctx, duck.Duration-duck.Grace) })
+		}
+		clients.Drain(ctx, duck.Duration, duck.Grace)
+		wg.Wait()
 	}
 	p.Add(part)
+	if leafs != nil {
+		p.Add(daemon.ServicePart("leaf listener", "leafnodes", scheme(p.Config.LeafNodes.TLS), leafs))
+	}
+	if routes != nil {
+		p.Add(daemon.ServicePart("cluster listener", "cluster", scheme(p.Config.Cluster.TLS), routes))
+	}
 	return nil
+}
+
+// scheme is that of an address in the ports file.
+func scheme(t *config.TLS) string {
+	if t != nil {
+		return "tls"
+	}
+	return "nats"
+}
+
+// observe adds what lets people and tools look into the process.
+func observe(p *daemon.Process, hooks monitor.Hooks, clients *client.Service) {
+	http := monitor.New(monitor.Options{
+		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs,
+		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs,
+		Draining: p.Draining(), Hooks: hooks, Log: p.Log,
+	})
+	p.Add(daemon.ServicePart("monitoring listener", "monitoring", "http", http))
+	p.Add(daemon.ServicePart("system services", "", "", system.New(system.Options{
+		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
+		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs,
+		Draining: p.Draining(), LameDuck: clients.LameDuck, Log: p.Log,
+	})))
 }
