@@ -50,6 +50,9 @@ func (d *decoder) first(kind, name string) bool {
 // walk passes over a map and hands each option in it to put.
 func (d *decoder) walk(s *scope, n *node, v *conf.Value, path string, put sink) {
 	for _, e := range v.Entries {
+		if d.full() {
+			return
+		}
 		name, p := e.Key, join(path, e.Key)
 		if d.lang == langConf {
 			name = lower(name)

@@ -205,3 +205,40 @@ func TestNamesAreUnique(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileFiles end soon and say why.
+func TestHostileFiles(t *testing.T) {
+	bomb := "a0: &a0 [1,1]\n"
+	for i := range 60 {
+		bomb += fmt.Sprintf("a%d: &a%d [*a%d, *a%d]\n", i+1, i+1, i, i)
+	}
+	for name, c := range map[string]struct{ file, text, want string }{
+		"aliases":     {"f.yaml", bomb, "values after expansion"},
+		"own anchor":  {"f.yaml", "a: &a [*a, *a]", `anchor "a" contains itself`},
+		"nesting":     {"f.yaml", "a: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "levels of nesting"},
+		"merge":       {"f.yaml", "a: &a {b: 1}\nc: {<<: *a}", "merge keys"},
+		"tag":         {"f.yaml", "a: !!binary aGk=", "unsupported YAML tag"},
+		"many errors": {"f.conf", strings.Repeat("a { b: 1 }\n", 10) + "c { " + manyKeys(50000) + " }", "unknown field"},
+		"many keys":   {"f.conf", manyKeys(50000), "unknown field"},
+		"device":      {"f.conf", "include /dev/zero", "not a regular file"},
+		"secret":      {"f.yaml", "auth: {token: {file: /dev/zero}}", "not a regular file"},
+		"list":        {"f.yaml", "- a", "want a map of settings"},
+		"infinite":    {"f.yaml", "server: {name: .inf}", "no number"},
+	} {
+		_, _, err := Load(LoadOptions{Daemon: Hubd, File: c.file, content: []byte(c.text)})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %.300v, want %q", name, err, c.want)
+		}
+		if n := len(Findings(err)); n > maxFindings {
+			t.Errorf("%s: %d findings", name, n)
+		}
+	}
+}
+
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "key_number_%d: 1\n", i)
+	}
+	return b.String()
+}

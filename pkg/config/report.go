@@ -50,6 +50,10 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// maxFindings of a kind are kept: nobody reads more, and a hostile file must not
+// keep a process busy with composing them.
+const maxFindings = 200
+
 // report collects findings.
 type report struct {
 	errors   []Finding
@@ -66,11 +70,20 @@ type accountRef struct {
 	path, name, where string
 }
 
+// full says that further errors are not worth looking for.
+func (r *report) full() bool { return len(r.errors) >= maxFindings }
+
 func (r *report) errorf(pos conf.Pos, key, format string, args ...any) {
+	if r.full() {
+		return
+	}
 	r.errors = append(r.errors, Finding{pos, key, fmt.Sprintf(format, args...)})
 }
 
 func (r *report) warnf(pos conf.Pos, key, format string, args ...any) {
+	if len(r.warnings) >= maxFindings {
+		return
+	}
 	w := Finding{pos, key, fmt.Sprintf(format, args...)}
 	if !slices.Contains(r.warnings, w) {
 		r.warnings = append(r.warnings, w)

@@ -234,6 +234,7 @@ func (d *decoder) urls(kind, path string, v *conf.Value) (any, bool) {
 	}
 	texts := read.([]string)
 	list := make([]*url.URL, 0, len(texts))
+	seen := map[string]bool{}
 	for i, text := range texts {
 		pos, p := v.Pos, path
 		if v.Kind == conf.Array {
@@ -245,10 +246,11 @@ func (d *decoder) urls(kind, path string, v *conf.Value) (any, bool) {
 			ok = false
 			continue
 		}
-		if slices.ContainsFunc(list, func(o *url.URL) bool { return o.String() == u.String() }) {
+		if seen[u.String()] {
 			d.warnf(pos, p, "duplicate %s entry %s is dropped", kind, u.Redacted())
 			continue
 		}
+		seen[u.String()] = true
 		list = append(list, u)
 	}
 	return list, ok

@@ -26,7 +26,7 @@ func parseYAML(file string, text []byte) (*conf.Value, error) {
 	if len(doc.Content) == 0 {
 		return root, root.Weigh()
 	}
-	t := yamlTree{file: file}
+	t := yamlTree{file: file, aliases: map[*yaml.Node]*conf.Value{}}
 	v, err := t.value(doc.Content[0], 0)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,12 @@ func yamlError(file string, err error) error {
 	return Errors{f}
 }
 
-type yamlTree struct{ file string }
+type yamlTree struct {
+	file string
+	// aliases are the values of anchors that were referred to, nil while one is
+	// being read.
+	aliases map[*yaml.Node]*conf.Value
+}
 
 func (t *yamlTree) pos(n *yaml.Node) conf.Pos {
 	return conf.Pos{File: t.file, Line: n.Line, Col: n.Column}
@@ -79,14 +84,7 @@ func (t *yamlTree) value(n *yaml.Node, depth int) (*conf.Value, error) {
 			v.Items = append(v.Items, it)
 		}
 	case yaml.AliasNode:
-		// An anchor inside its own value would go on for ever; the depth ends it.
-		a, e := t.value(n.Alias, depth+1)
-		if e != nil {
-			return nil, e
-		}
-		c := *a
-		c.Pos = t.pos(n)
-		return &c, nil
+		return t.alias(n, depth)
 	case yaml.ScalarNode:
 		err = t.scalar(v, n)
 	default:
@@ -102,6 +100,25 @@ func (t *yamlTree) value(n *yaml.Node, depth int) (*conf.Value, error) {
 		return nil, Errors{{Pos: t.pos(n), Message: err.Error()}}
 	}
 	return v, nil
+}
+
+// alias shares the value of an anchor, so that what refers to much stays small.
+func (t *yamlTree) alias(n *yaml.Node, depth int) (*conf.Value, error) {
+	v, met := t.aliases[n.Alias]
+	if met && v == nil {
+		return nil, Errors{{Pos: t.pos(n), Message: fmt.Sprintf("anchor %q contains itself", n.Value)}}
+	}
+	if !met {
+		t.aliases[n.Alias] = nil
+		var err error
+		if v, err = t.value(n.Alias, depth+1); err != nil {
+			return nil, err
+		}
+		t.aliases[n.Alias] = v
+	}
+	c := *v
+	c.Pos = t.pos(n)
+	return &c, nil
 }
 
 func (t *yamlTree) mapping(v *conf.Value, n *yaml.Node, depth int) error {
