@@ -1,6 +1,7 @@
 package route
 
 import (
+	"maps"
 	"net"
 	"net/url"
 	"strconv"
@@ -134,8 +135,12 @@ func (s *Service) heard(in *info) {
 	}
 	if p != nil {
 		// Whoever dials this peer opens the connection for the account too.
-		p.accounts[in.RouteAccount] = true
-		s.bumpLocked()
+		if !p.accounts[in.RouteAccount] {
+			p.accounts = maps.Clone(p.accounts)
+			p.accounts[in.RouteAccount] = true
+			p.refreshLocked()
+			s.bumpLocked()
+		}
 		return
 	}
 	if s.implicit[u.Host] != nil || s.configuredLocked(u, in) {
