@@ -59,9 +59,7 @@ func (c *Config) completeClients(maxConnectionsWritten bool) {
 		c.Limits.MaxConnections = -1
 	}
 	c.Limits.WriteTimeout = resolve(c.Limits.WriteTimeout, WriteTimeoutClose)
-	if c.Client.TLS != nil && c.Client.TLS.VerifyAndMap {
-		c.Client.TLS.Verify = true
-	}
+	c.Client.TLS.complete()
 }
 
 func resolve(t, def WriteTimeout) WriteTimeout {
@@ -134,9 +132,19 @@ func (c *Config) completeCluster(l *loader) {
 
 // makeMutual: servers verify each other in both roles.
 func (t *TLS) makeMutual() {
-	if t != nil {
+	if t.complete(); t != nil {
 		t.Mutual, t.Verify = true, true
 	}
+}
+
+func (t *TLS) complete() {
+	if t == nil {
+		return
+	}
+	if t.Timeout <= 0 {
+		t.Timeout = DefaultTLSTimeout
+	}
+	t.Verify = t.Verify || t.VerifyAndMap || t.CheckKnownURLs
 }
 
 // withUser gives URLs without user information that of the block: one region's
@@ -189,9 +197,7 @@ func (c *Config) completeLeafNodes() {
 	if n.Compression.Mode == CompressionS2Auto && n.Compression.RTTThresholds == nil {
 		n.Compression.RTTThresholds = defaultThresholds()
 	}
-	if n.TLS != nil && n.TLS.VerifyAndMap {
-		n.TLS.Verify = true
-	}
+	n.TLS.complete()
 	n.Auth.Timeout = authTimeout(n.Auth.Timeout, n.TLS)
 	for i := range n.Remotes {
 		n.Remotes[i].complete(n)
@@ -208,13 +214,14 @@ func (r *LeafRemote) complete(n *LeafNodes) {
 	if r.Compression.Mode == CompressionS2Auto && r.Compression.RTTThresholds == nil {
 		r.Compression.RTTThresholds = defaultThresholds()
 	}
-	if r.FirstInfoTimeout == 0 {
+	r.TLS.complete()
+	if r.FirstInfoTimeout <= 0 {
 		r.FirstInfoTimeout = DefaultLeafFirstInfo
 	}
-	if r.DialTimeout == 0 {
+	if r.DialTimeout <= 0 {
 		r.DialTimeout = n.DialTimeout
 	}
-	if r.ReconnectSpread == 0 {
+	if r.ReconnectSpread <= 0 {
 		r.ReconnectSpread = n.ReconnectSpread
 	}
 	r.URLs = withUser(r.URLs, LinkAuth{User: r.User, Password: r.Password})

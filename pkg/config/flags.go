@@ -24,6 +24,8 @@ type flagDef struct {
 	usage   string
 	// do is what a flag does that is more than setting one option.
 	do func(l *loader, values map[string]any, s string, pos conf.Pos)
+	// later marks what is refused as not supported yet, and not shown.
+	later bool
 }
 
 // referenceFlags is the table of them.
@@ -34,23 +36,23 @@ func referenceFlags() []flagDef {
 		{names: []string{"name", "server_name"}, short: "n", key: "server.name", usage: "name of this server (default: its id)"},
 		{names: []string{"pid"}, short: "P", key: "lifecycle.pid_file", usage: "file to write the process id to"},
 		{names: []string{"http_port"}, short: "m", key: "monitor.port", usage: "port for monitoring over HTTP"},
-		{names: []string{"https_port", "ms"}, do: flagLater, usage: "port for monitoring over HTTPS"},
+		{names: []string{"https_port", "ms"}, later: true, usage: "port for monitoring over HTTPS"},
 		{names: []string{"client_advertise"}, key: "clients.advertise", in: noClients, usage: "host:port told to clients of the cluster"},
 		{names: []string{"ports_file_dir"}, key: "lifecycle.ports_dir", usage: "directory to write the ports file to"},
 		{names: []string{"log"}, short: "l", key: "log.file", usage: "file to log to"},
 		{names: []string{"logtime"}, short: "T", key: "log.time", boolean: true, usage: "time stamps in the log (default true)"},
 		{names: []string{"logtime_utc"}, key: "log.utc", boolean: true, usage: "time stamps in UTC"},
 		{names: []string{"log_size_limit"}, key: "log.max_size", usage: "rotate the log file at this size"},
-		{names: []string{"syslog"}, short: "s", boolean: true, do: flagLater, usage: "log to syslog"},
-		{names: []string{"remote_syslog"}, short: "r", do: flagLater, usage: "log to a syslog server"},
+		{names: []string{"syslog"}, short: "s", boolean: true, later: true, usage: "log to syslog"},
+		{names: []string{"remote_syslog"}, short: "r", later: true, usage: "log to a syslog server"},
 		{names: []string{"debug"}, short: "D", key: "log.debug", boolean: true, usage: "log debugging output"},
 		{names: []string{"trace"}, short: "V", key: "log.trace", boolean: true, usage: "log the protocol"},
 		{names: []string{"VV"}, boolean: true, do: flagLevels("log.trace", "log.trace_verbose"), usage: "log the protocol, system account included"},
 		{names: []string{"DV"}, boolean: true, do: flagLevels("log.debug", "log.trace"), usage: "debug and trace"},
 		{names: []string{"DVV"}, boolean: true, do: flagLevels("log.debug", "log.trace", "log.trace_verbose"), usage: "debug and trace, system account included"},
 		{names: []string{"max_traced_msg_len"}, key: "log.max_traced", usage: "cut traced payloads to this length"},
-		{names: []string{"jetstream", "js"}, boolean: true, in: noClients, do: flagLater, usage: "enable streams"},
-		{names: []string{"store_dir", "sd"}, in: noClients, do: flagLater, usage: "directory of streams"},
+		{names: []string{"jetstream", "js"}, boolean: true, in: noClients, later: true, usage: "enable streams"},
+		{names: []string{"store_dir", "sd"}, in: noClients, later: true, usage: "directory of streams"},
 		{names: []string{"user"}, key: "auth.user", in: noClients, usage: "user that clients need"},
 		{names: []string{"pass"}, key: "auth.password", in: noClients, usage: "password that clients need"},
 		{names: []string{"auth"}, key: "auth.token", in: noClients, usage: "token that clients need"},
@@ -118,7 +120,7 @@ func RegisterFlags(fs *pflag.FlagSet, d Daemon) {
 				short = f.short
 			}
 			add(fs, v, name, short, f.usage, f.boolean)
-			fs.Lookup(name).Hidden = i > 0
+			fs.Lookup(name).Hidden = i > 0 || f.later
 		}
 	}
 	for _, o := range rootScope.rows {
@@ -181,6 +183,10 @@ func (l *loader) flags() {
 			pos := conf.Pos{File: "--" + f.Name}
 			def, ok := known[f.Name]
 			switch {
+			case ok && def.later:
+				if s := f.Value.String(); s != "false" && s != "" {
+					l.errorf(pos, "", "not supported yet")
+				}
 			case ok && def.do != nil:
 				def.do(l, values, f.Value.String(), pos)
 			case ok:
@@ -208,12 +214,6 @@ func sortedKeys(m map[string]string) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-func flagLater(l *loader, _ map[string]any, s string, pos conf.Pos) {
-	if s != "false" && s != "" {
-		l.errorf(pos, "", "not supported yet")
-	}
 }
 
 // flagPort: 0 is the default.

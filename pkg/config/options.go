@@ -37,7 +37,7 @@ const (
 var kindWords = map[kind]string{
 	kString: "string", kPath: "path", kSecret: "string", kBool: "boolean", kInteger: "integer", kSize: "size",
 	kDuration: "duration", kStrictDuration: "duration", kSeconds: "duration", kListen: "address", kLevel: "level",
-	kStrings: "strings", kURLs: "urls", kWord: "word", kCustom: "value", kBlock: "block", kList: "list",
+	kStrings: "strings", kURLs: "urls", kWord: "word", kCustom: "string", kBlock: "block", kList: "list",
 }
 
 // daemons is a set of daemons; the empty set means all.

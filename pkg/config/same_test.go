@@ -95,7 +95,7 @@ func parsed(t *testing.T, d Daemon, args string) *pflag.FlagSet {
 	return fs
 }
 
-// TestEverySetting can be said through the environment and a flag, and nothing
+// TestOptionsAreKnown: every setting can be said through the environment and a flag, and nothing
 // that Options lists is unknown.
 func TestOptionsAreKnown(t *testing.T) {
 	for _, d := range []Daemon{Hubd, Gwd, Leafd} {

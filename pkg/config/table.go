@@ -32,7 +32,7 @@ func clientRows() []*option {
 		{yaml: "clients.allow_non_tls", conf: "allow_non_tls", kind: kBool, in: noClients, field: "Client.AllowNonTLS"},
 		{yaml: "clients.proxy_protocol", conf: "proxy_protocol", kind: kBool, in: noClients, field: "Client.ProxyProtocol"},
 		{yaml: "clients.no_headers", conf: "no_header_support", kind: kBool, in: noClients, field: "Client.NoHeaders"},
-		{yaml: "clients.limits.max_closed", conf: "max_closed_clients", kind: kInteger, in: noClients, def: DefaultMaxClosedClients, field: "Client.MaxClosed"},
+		{yaml: "clients.limits.max_closed", conf: "max_closed_clients", kind: kCustom, read: atLeast(0), in: noClients, def: DefaultMaxClosedClients, field: "Client.MaxClosed"},
 		{yaml: "clients.limits.max_connections", conf: "max_connections/max_conn", kind: kInteger, in: noClients, def: DefaultMaxConnections, field: "Limits.MaxConnections"},
 		{yaml: "clients.limits.max_subscriptions", conf: "max_subscriptions/max_subs", kind: kInteger, in: noClients, field: "Limits.MaxSubscriptions"},
 		{yaml: "clients.limits.max_subscription_tokens", conf: "max_sub_tokens/max_subscription_tokens", kind: kCustom, read: readSubTokens, in: noClients, field: "Limits.MaxSubscriptionTokens"},
@@ -40,7 +40,7 @@ func clientRows() []*option {
 		{yaml: "clients.limits.max_pending limits.max_pending", conf: "max_pending", kind: kSize, def: int64(DefaultMaxPending), field: "Limits.MaxPending"},
 		{yaml: "clients.limits.max_control_line limits.max_control_line", conf: "max_control_line", kind: kCustom, read: readControlLine, def: DefaultMaxControlLine, field: "Limits.MaxControlLine"},
 		{yaml: "clients.ping.interval ping.interval", conf: "ping_interval", kind: kDuration, def: DefaultPingInterval, field: "Limits.PingInterval"},
-		{yaml: "clients.ping.max ping.max", conf: "ping_max", kind: kInteger, def: DefaultPingMax, field: "Limits.PingMax"},
+		{yaml: "clients.ping.max ping.max", conf: "ping_max", kind: kCustom, read: atLeast(1), def: DefaultPingMax, field: "Limits.PingMax"},
 		{yaml: "clients.write.deadline write.deadline", conf: "write_deadline", kind: kDuration, def: DefaultWriteDeadline, field: "Limits.WriteDeadline"},
 		{yaml: "clients.write.policy write.policy", conf: "write_timeout", kind: kWord, words: writeWords, def: "default", field: "Limits.WriteTimeout"},
 		{yaml: "clients.no_producer_stall", conf: "no_fast_producer_stall", kind: kNone, in: noClients, text: "publishers are never stalled"},
@@ -85,8 +85,8 @@ func clusterRows() []*option {
 		{yaml: "cluster.connect.retries", conf: "cluster.connect_retries", kind: kInteger, in: in, field: "Cluster.ConnectRetries"},
 		{yaml: "cluster.connect.backoff", conf: "cluster.connect_backoff", kind: kBool, in: in, field: "Cluster.ConnectBackoff"},
 		{yaml: "cluster.ping.interval", conf: "cluster.ping_interval", kind: kDuration, in: in, field: "Cluster.PingInterval"},
-		{yaml: "cluster.ping.max", conf: "cluster.ping_max", kind: kInteger, in: in, field: "Cluster.PingMax"},
-		{yaml: "cluster.permissions", conf: "cluster.permissions", kind: kCustom, read: readRoutePermissions, in: inHub, field: "Cluster.Permissions"},
+		{yaml: "cluster.ping.max", conf: "cluster.ping_max", kind: kCustom, read: atLeast(1), in: in, field: "Cluster.PingMax"},
+		{yaml: "cluster.permissions", conf: "cluster.permissions cluster.authorization.permissions", kind: kCustom, read: readRoutePermissions, in: inHub, field: "Cluster.Permissions"},
 	}
 	rows = append(rows, linkAuthRows("cluster", "Cluster", in)...)
 	rows = append(rows, writeRows("cluster", "cluster", "Cluster", in)...)
@@ -156,7 +156,7 @@ func borderRows() []*option {
 		{yaml: "border.close_spacing", conf: "border.close_spacing", kind: kStrictDuration, def: DefaultBorderCloseSpacing, in: inGw, field: "Border.CloseSpacing"},
 		{yaml: "border.fence_timeout", conf: "border.fence_timeout", kind: kStrictDuration, def: DefaultBorderFence, in: inGw, field: "Border.FenceTimeout"},
 		{yaml: "border.ping.interval", conf: "border.ping_interval", kind: kStrictDuration, def: DefaultBorderPingInterval, in: inGw, field: "Border.PingInterval"},
-		{yaml: "border.ping.max", conf: "border.ping_max", kind: kInteger, def: DefaultBorderPingMax, in: inGw, field: "Border.PingMax"},
+		{yaml: "border.ping.max", conf: "border.ping_max", kind: kCustom, read: atLeast(1), def: DefaultBorderPingMax, in: inGw, field: "Border.PingMax"},
 	}
 }
 
@@ -181,7 +181,7 @@ func leafRows() []*option {
 		{yaml: "leafs.min_version", conf: leaf("min_version/minimum_version"), kind: kCustom, read: readMinVersion, in: in, field: "LeafNodes.MinVersion"},
 		{yaml: "leafs.isolate", conf: leaf("isolate_leafnode_interest/isolate"), kind: kBool, in: in, field: "LeafNodes.Isolate"},
 		{yaml: "leafs.ping.interval", conf: leaf("ping_interval"), kind: kStrictDuration, in: in, field: "LeafNodes.PingInterval"},
-		{yaml: "leafs.ping.max", conf: leaf("ping_max"), kind: kInteger, in: in, field: "LeafNodes.PingMax"},
+		{yaml: "leafs.ping.max", conf: leaf("ping_max"), kind: kCustom, read: atLeast(1), in: in, field: "LeafNodes.PingMax"},
 		{yaml: "leafs.timeouts.reconnect", conf: leaf("reconnect/reconnect_delay/reconnect_interval"), kind: kDuration, in: in, def: DefaultLeafReconnect, field: "LeafNodes.Reconnect"},
 		{yaml: "leafs.timeouts.reconnect_spread", conf: leaf("reconnect_spread"), kind: kStrictDuration, in: in, def: DefaultLeafReconnectSpread, field: "LeafNodes.ReconnectSpread"},
 		{yaml: "leafs.timeouts.reconnect_max", conf: leaf("reconnect_max"), kind: kStrictDuration, in: in, def: DefaultLeafReconnectMax, field: "LeafNodes.ReconnectMax"},

@@ -137,6 +137,9 @@ func (l *loader) firstOrigin(key string) conf.Pos {
 			first = pos
 		}
 	}
+	if list, _, ok := strings.Cut(key, "["); first.IsZero() && ok {
+		return l.origin[list]
+	}
 	return first
 }
 
