@@ -52,10 +52,12 @@ func (d delivery) open(run uint16, at *site) (load, error) {
 func (s *deliverySession) connect() error {
 	d := s.spec
 	receivers := d.subscribers
-	if d.pairs {
+	switch {
+	case d.installed > 0 && !d.match:
+		receivers = 0
+	case d.pairs:
 		receivers = 1
-	}
-	if d.groups > 0 {
+	case d.groups > 0:
 		receivers = d.groups
 	}
 	spec := flowSpec{size: d.size, block: blockFor(receivers)}

@@ -50,6 +50,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.json, "json", "", "write everything to a `file`")
 	fs.StringVar(&o.markdown, "markdown", "", "write a table to a `file`")
 	fs.IntVar(&o.plan.pairs, "pairs", 5, "pairs of runs of each scenario")
+	fs.IntVar(&o.plan.retries, "retries", 2, "times that a pair is measured again when other programs took more than a quarter of a core")
 	fs.DurationVar(&o.plan.phase, "duration", 800*time.Millisecond, "load of each run")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -65,7 +66,7 @@ func parse(args []string) (options, error) {
 	}
 	o.flags = *start == "flags"
 	o.named = *pattern != ""
-	o.plan.warm = 300 * time.Millisecond
+	o.plan.warm = 250 * time.Millisecond
 	if o.quick {
 		o.plan = plan{pairs: min(o.plan.pairs, 2), phase: min(o.plan.phase, 300*time.Millisecond), warm: 50 * time.Millisecond}
 	}
@@ -180,20 +181,15 @@ func measureAll(o *options, sides []*side, todo []scenario) int {
 	if rep.Same {
 		fmt.Println("both sides are the same binary: ratios should be 1.0 within their range")
 	}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	code := exitOK
 	r := runner{sides: sides, plan: o.plan, out: os.Stderr}
 	tableHead(os.Stdout)
 	for i := range todo {
-		select {
-		case <-stop:
-			fmt.Println("interrupted")
+		if ctx.Err() != nil {
+			fmt.Println("interrupted: the results so far are kept")
 			code = exitUsage
-			i = len(todo)
-		default:
-		}
-		if i == len(todo) {
 			break
 		}
 		res := r.scenario(&todo[i])

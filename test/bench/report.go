@@ -162,7 +162,7 @@ func (r *report) markdown(w io.Writer) {
 	}
 	m := r.Machine
 	fmt.Fprintf(w, "- Machine: %d cores of %s, %d GiB, %s, %s; servers and load share it over loopback\n", m.Cores, m.CPU, m.Memory>>30, m.Kernel, m.Go)
-	fmt.Fprintf(w, "- %d pairs (A B, B A, ...), %.1f s of load each unless a scenario needs more\n\n", r.Pairs, r.Phase)
+	fmt.Fprintf(w, "- %d pairs (A B, B A, ...), each on fresh servers, %.1f s of load each unless a scenario needs more\n\n", r.Pairs, r.Phase)
 	fmt.Fprint(w, `CPU is user and system time of all server processes of a side over the messages that arrived and were verified, in
 microseconds (seconds per million messages); a message is what the scenario counts: with fan-out a published one, with
 request/reply a request with its reply. Each message's publisher, sequence and content are checked on arrival; one that is lost,
