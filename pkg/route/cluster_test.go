@@ -70,7 +70,7 @@ func TestGossip(t *testing.T) {
 
 // TestCrossing: both servers dial each other at the same moment, many times.
 func TestCrossing(t *testing.T) {
-	for range 30 {
+	for range 100 {
 		a := newNode(t, func(n *node) { n.set.Port = freePort(t) })
 		b := newNode(t, func(n *node) { n.set.Port = freePort(t) })
 		at := func(n *node) *url.URL {

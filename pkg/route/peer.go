@@ -1,6 +1,8 @@
 package route
 
 import (
+	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,7 +120,26 @@ func (s *Service) newPeerLocked(c *conn) *peer {
 	p.table.Store(&table{})
 	s.peers[p.id] = p
 	s.indexLocked()
+	if !c.dialed() {
+		s.recognizeLocked(p, c.tc.RemoteAddr())
+	}
 	return p
+}
+
+// recognizeLocked finds the configured route to a server that dialed us, so that
+// nobody waits for our own dial.
+func (s *Service) recognizeLocked(p *peer, from net.Addr) {
+	port := strconv.Itoa(p.info.Port)
+	announced := net.JoinHostPort(p.info.Host, port)
+	seen := announced
+	if tcp, ok := from.(*net.TCPAddr); ok {
+		seen = net.JoinHostPort(tcp.IP.String(), port)
+	}
+	for _, t := range s.targets {
+		if s.peers[t.id] == nil && (t.url.Host == announced || t.url.Host == seen) {
+			t.id = p.id
+		}
+	}
 }
 
 // agree keeps the accounts that both sides have connections for. A gwd follows
