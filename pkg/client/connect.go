@@ -9,10 +9,6 @@ import (
 	"github.com/banyanmq/banyan/pkg/wire"
 )
 
-// shortPing is when a client that has connected is pinged first, to learn its
-// round trip; a fifth of it is added at random (client-protocol 11).
-const shortPing = 2 * time.Second
-
 func (s *Service) authTimeout() time.Duration {
 	if d := s.o.Settings.Auth.Timeout; d > 0 {
 		return d
@@ -96,7 +92,7 @@ func (c *conn) connect(arg []byte) error {
 	c.ok()
 	c.mu.Lock()
 	if c.reason == wire.ReasonNone {
-		c.startPinger(min(c.s.limits.PingInterval, shortPing))
+		c.startPinger(min(c.s.limits.PingInterval, c.s.o.FirstPing))
 	}
 	c.mu.Unlock()
 	if !again {

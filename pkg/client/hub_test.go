@@ -45,6 +45,7 @@ func startHub(t testing.TB, change ...func(*config.Config)) *hub {
 	h.Service = New(Options{
 		Server: &link.Server{ID: "NTEST", Name: "NTEST", XKey: "XTEST", Version: "0.0.1"},
 		Broker: h.broker, Registry: h.registry, URLs: h.urls, Auth: auth.FromConfig(cfg), Settings: cfg,
+		FirstPing: time.Hour, // so that no PING comes between
 	})
 	if err := h.Start(); err != nil {
 		t.Fatal(err)

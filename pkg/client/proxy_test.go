@@ -154,4 +154,3 @@ func FuzzProxyHeader(f *testing.F) {
 		}
 	})
 }
-
