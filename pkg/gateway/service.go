@@ -290,6 +290,23 @@ func (s *Service) changed() {
 // distance. It takes no lock.
 func (s *Service) Remotes() []wire.RemoteCluster { return *s.remotes.Load() }
 
+// Known lists the remotes to which this process has a connection, with all addresses
+// that are known of them.
+func (s *Service) Known() (list []KnownRemote) {
+	for _, r := range s.regions() {
+		if r.live() != nil {
+			list = append(list, KnownRemote{Name: r.name, URLs: r.addresses()})
+		}
+	}
+	return list
+}
+
+// KnownRemote is a remote and its addresses.
+type KnownRemote struct {
+	Name string
+	URLs []string
+}
+
 // Way is the port of the remote with this hash, nil if it is not known.
 func (s *Service) Way(hash []byte) *broker.Port {
 	if len(hash) != 6 {
