@@ -1,5 +1,7 @@
 package broker
 
+import "math/bits"
+
 // deliver hands m to the destinations in r and returns how many took it.
 func (in *Inlet) deliver(r *result, m *Msg) (n int) {
 	size := len(m.Payload)
@@ -9,8 +11,11 @@ func (in *Inlet) deliver(r *result, m *Msg) (n int) {
 			n++
 		}
 	}
+	served := uint64(0)
 	for i := range r.groups {
-		if g := &r.groups[i]; m.lists(g.name) && in.pick(r, g, m) {
+		g := &r.groups[i]
+		if at, ok := m.listed(g.name); ok && in.pick(r, g, m) {
+			served |= 1 << at
 			n++
 		}
 	}
@@ -28,6 +33,9 @@ func (in *Inlet) deliver(r *result, m *Msg) (n int) {
 		}
 		clear(p.names)
 		p.names = p.names[:0]
+	}
+	if in.rescues && len(m.Groups) > bits.OnesCount64(served) {
+		n += in.rescue(m, served)
 	}
 	return n
 }

@@ -35,6 +35,7 @@ type Inlet struct {
 
 	msgs, bytes int64
 	marked      bool
+	rescues     bool
 }
 
 // NewInlet returns the inlet of a port.
@@ -58,6 +59,9 @@ func (in *Inlet) Publish(m *Msg) int {
 	}
 	r := in.find(m.Account, m.Subject)
 	if r.empty {
+		if in.rescues && len(m.Groups) > 0 {
+			return in.rescue(m, 0)
+		}
 		return 0
 	}
 	return in.deliver(r, m)

@@ -23,17 +23,18 @@ type Msg struct {
 	Original []byte
 }
 
-// lists tells whether group g may be served.
-func (m *Msg) lists(g []byte) bool {
+// listed tells whether group g may be served, and at which place of the list it
+// stands, modulo 64.
+func (m *Msg) listed(g []byte) (at int, ok bool) {
 	if !m.Listed {
-		return true
+		return 0, true
 	}
-	for _, q := range m.Groups {
+	for i, q := range m.Groups {
 		if string(q) == string(g) {
-			return true
+			return i & 63, true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // Sub is one subscription, or one key of interest of another server. All fields
