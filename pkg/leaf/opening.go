@@ -21,6 +21,9 @@ func (l *conn) line(deadline time.Time) (verb string, arg []byte, e *ending) {
 		return "", nil, violation(wire.ErrControlLine)
 	case err != nil && transport.IsTimeout(err) && l.c.Cause() == nil:
 		return "", nil, errTimeout
+	case err != nil && certificateTrouble(err):
+		// With TLS 1.3 a client learns only now that its certificate was refused.
+		return "", nil, tlsEnding(err, l.remote != nil)
 	case err != nil:
 		return "", nil, endOf(err)
 	}
