@@ -294,8 +294,10 @@ type Cluster struct {
 	// Advertise is "host[:port]" put in INFO; "" advertises the listener.
 	Advertise   string
 	NoAdvertise bool
-	Routes      []*url.URL
-	Auth        LinkAuth
+	// Routes have a port each and carry the block's user where the file gives
+	// none: log them with Redacted.
+	Routes []*url.URL
+	Auth   LinkAuth
 	TLS         *TLS
 	// Permissions of routes: Publish is what interest we send ("import"),
 	// Subscribe is what interest we accept ("export"). Nil is no filter.
@@ -341,6 +343,7 @@ type Gateway struct {
 // RemoteGateway is one region to dial.
 type RemoteGateway struct {
 	Name string
+	// URLs as [Cluster.Routes].
 	URLs []*url.URL
 	// TLS nil means the gateway block's.
 	TLS *TLS
@@ -445,8 +448,8 @@ type LeafUser struct {
 type LeafRemote struct {
 	// Name labels the link in logs; "" when not set.
 	Name string
-	// URLs have a port each (7422 when the file gives none). User info in
-	// them wins over User and Password.
+	// URLs have a port each (7422 when the file gives none) and carry User and
+	// Password where they give none of their own: log them with Redacted.
 	URLs     []*url.URL
 	User     string
 	Password Secret
