@@ -298,7 +298,7 @@ type Cluster struct {
 	// none: log them with Redacted.
 	Routes []*url.URL
 	Auth   LinkAuth
-	TLS         *TLS
+	TLS    *TLS
 	// Permissions of routes: Publish is what interest we send ("import"),
 	// Subscribe is what interest we accept ("export"). Nil is no filter.
 	Permissions *Permissions
