@@ -35,7 +35,7 @@ check -c EXE.conf --json | jq -r '.errors[].message'`),
 	}
 	cmd.Flags().SortFlags = false
 	config.RegisterFlags(cmd.Flags(), d.Name)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings on stdout as one JSON object")
+	addSwitch(cmd.Flags(), &asJSON, "json", "", "print the findings on stdout as one JSON object")
 	return cmd
 }
 

@@ -53,14 +53,14 @@ func (c *connection) register(cmd *cobra.Command) {
 	f.StringVar(&c.tlsCA, "tls-ca", "", "trust the authority in this PEM `file` (default $NATS_CA)")
 	f.StringVar(&c.tlsCert, "tls-cert", "", "client certificate `file` (default $NATS_CERT)")
 	f.StringVar(&c.tlsKey, "tls-key", "", "client key `file` (default $NATS_KEY)")
-	f.BoolVar(&c.tlsFirst, "tls-first", false, "TLS handshake before the server's INFO")
-	f.BoolVar(&c.tlsInsecure, "tls-insecure", false, "do not verify the server's certificate")
+	addSwitch(f, &c.tlsFirst, "tls-first", "", "TLS handshake before the server's INFO")
+	addSwitch(f, &c.tlsInsecure, "tls-insecure", "", "do not verify the server's certificate")
 	f.StringVar(&c.inbox, "inbox-prefix", "", "prefix of reply subjects (default _INBOX)")
 	f.StringVar(&c.name, "connection-name", "", "name of the connection in the server's lists")
 	f.DurationVar(&c.connect, "connect-timeout", 2*time.Second, "give up connecting to one address after this time")
 	f.DurationVar(&c.wait, "connect-wait", 0, "go on trying to connect for this time, for scripts that start the server too")
-	f.BoolVarP(&c.verbose, "verbose", "v", false, "say on stderr what happens, also when it is not a terminal")
-	f.BoolVarP(&c.quiet, "quiet", "q", false, "say on stderr only what goes wrong")
+	addSwitch(f, &c.verbose, "verbose", "v", "say on stderr what happens, also when it is not a terminal")
+	addSwitch(f, &c.quiet, "quiet", "q", "say on stderr only what goes wrong")
 }
 
 // firstOf returns the flag's value, else the environment's.

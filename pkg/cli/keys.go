@@ -92,10 +92,10 @@ keys tls --dir tls --name edge-42 --client --uri spiffe://example.net/edge/42 --
 	f.StringSliceVar(&s.Emails, "email", nil, "e-mail `address` in the certificate; may be given several times")
 	f.StringVar(&s.Org, "org", "", "organization in the subject")
 	f.StringVar(&s.CAName, "ca-name", "", `common name of a new authority (default "Banyan test CA")`)
-	f.BoolVar(&client, "client", false, "for a client (default: for a server)")
-	f.BoolVar(&both, "both", false, "for both ends: routes, gateways, leaf links")
+	addSwitch(f, &client, "client", "", "for a client (default: for a server)")
+	addSwitch(f, &both, "both", "", "for both ends: routes, gateways, leaf links")
 	f.IntVar(&days, "days", 0, "valid for this many days (default 365)")
-	f.BoolVar(&s.Force, "force", false, "make it anew though the one there is good")
-	f.BoolVarP(&asJSON, "json", "j", false, "print one JSON object for each certificate")
+	addSwitch(f, &s.Force, "force", "", "make it anew though the one there is good")
+	addSwitch(f, &asJSON, "json", "j", "print one JSON object for each certificate")
 	return cmd
 }

@@ -27,9 +27,9 @@ type output struct {
 
 func (o *output) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVarP(&o.json, "json", "j", false, "one JSON object a line")
-	f.BoolVarP(&o.raw, "raw", "r", false, "the payload's bytes alone")
-	f.BoolVar(&o.headers, "show-headers", false, "print headers before the payload, each on a line of its own")
+	addSwitch(f, &o.json, "json", "j", "one JSON object a line")
+	addSwitch(f, &o.raw, "raw", "r", "the payload's bytes alone")
+	addSwitch(f, &o.headers, "show-headers", "", "print headers before the payload, each on a line of its own")
 	f.StringVar(&o.delimiter, "delimiter", `\n`, `what follows each payload with --raw; \n, \t and \0 are known`)
 }
 

@@ -26,7 +26,7 @@ func (p *payload) register(cmd *cobra.Command) {
 	f.IntVarP(&p.count, "count", "n", 1, "send this many messages")
 	f.Float64Var(&p.rate, "rate", 0, "at most this many messages a second (default: as fast as it goes)")
 	f.IntVar(&p.size, "size", 0, "payload of this many bytes when none is given")
-	f.BoolVar(&p.whole, "whole", false, "all of stdin is one payload, byte for byte")
+	addSwitch(f, &p.whole, "whole", "", "all of stdin is one payload, byte for byte")
 }
 
 // source yields payloads until io.EOF. The slice is valid until the next call.

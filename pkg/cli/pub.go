@@ -94,7 +94,7 @@ pub image.raw --whole < picture.png`),
 	c.register(cmd)
 	p.register(cmd)
 	cmd.Flags().StringVar(&reply, "reply", "", "reply `subject` of the messages")
-	cmd.Flags().BoolVarP(&asJSON, "json", "j", false, "print a summary as JSON when done")
+	addSwitch(cmd.Flags(), &asJSON, "json", "j", "print a summary as JSON when done")
 	cmd.Flags().DurationVarP(&timeout, "timeout", "t", flushTimeout, "wait this long for the server to take the last message")
 	return cmd
 }

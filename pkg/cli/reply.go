@@ -61,7 +61,7 @@ reply svc.once done --count 1 --timeout 30s`),
 	f.StringVar(&r.queue, "queue", defaultReplyQueue, "be a member of this queue `group`; \"\" for none")
 	f.IntVarP(&r.count, "count", "n", 0, "end after this many requests")
 	f.DurationVarP(&r.timeout, "timeout", "t", 0, "end when no request came for this time")
-	f.BoolVar(&r.echo, "echo", false, "answer with the request's payload and headers")
+	addSwitch(f, &r.echo, "echo", "", "answer with the request's payload and headers")
 	f.StringVar(&r.command, "command", "", "answer with what this shell `command` prints")
 	return cmd
 }

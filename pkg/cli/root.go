@@ -70,6 +70,7 @@ func NewRoot(exe string, d Daemon) *cobra.Command {
 	run.Short = "Run the daemon (default)"
 	root.AddCommand(run, newCheck(exe, d), newVersion(exe, d), newSignal(exe),
 		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe))
+	addHelp(root)
 	return root
 }
 

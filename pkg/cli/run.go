@@ -37,13 +37,13 @@ type ownFlags struct {
 }
 
 func (o *ownFlags) register(f *pflag.FlagSet) {
-	f.BoolVarP(&o.test, "check", "t", false, "check the settings and exit, see the command check")
+	addSwitch(f, &o.test, "check", "t", "check the settings and exit, see the command check")
 	const signals = "send a `signal[=pid]` to a running daemon: reload, reopen, ldm, quit, term, stop; the pid may be a file"
 	f.StringVar(&o.signal, "signal", "", signals)
 	f.StringVar(&o.signal, "sl", "", signals)
 	f.Lookup("sl").Hidden = true
-	f.BoolVarP(&o.version, "version", "v", false, "print the version and exit")
-	f.BoolVar(&o.helpTLS, "help_tls", false, "print help on TLS and exit")
+	addSwitch(f, &o.version, "version", "v", "print the version and exit")
+	addSwitch(f, &o.helpTLS, "help_tls", "", "print help on TLS and exit")
 }
 
 func newRun(exe string, d Daemon) *cobra.Command {

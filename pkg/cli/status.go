@@ -77,13 +77,13 @@ status --http 10.0.0.5:8222 --json | jq .varz.connections`),
 	}
 	f := cmd.Flags()
 	f.StringVar(&address, "http", "", "`URL` or host:port of the daemon's HTTP port (default $BANYAN_HTTP, else "+defaultHTTP+")")
-	f.BoolVarP(&asJSON, "json", "j", false, "print what the endpoints say as one JSON object")
+	addSwitch(f, &asJSON, "json", "j", "print what the endpoints say as one JSON object")
 	f.IntVar(&limit, "limit", 20, "show at most this many client connections")
 	f.DurationVarP(&timeout, "timeout", "t", 5*time.Second, "wait this long for each answer")
 	f.StringVar(&c.tlsCA, "tls-ca", "", "trust the authority in this PEM `file` (default $NATS_CA)")
 	f.StringVar(&c.tlsCert, "tls-cert", "", "client certificate `file` (default $NATS_CERT)")
 	f.StringVar(&c.tlsKey, "tls-key", "", "client key `file` (default $NATS_KEY)")
-	f.BoolVar(&c.tlsInsecure, "tls-insecure", false, "do not verify the daemon's certificate")
+	addSwitch(f, &c.tlsInsecure, "tls-insecure", "", "do not verify the daemon's certificate")
 	return cmd
 }
 

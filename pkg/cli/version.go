@@ -26,6 +26,6 @@ Banyan's own in parentheses.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&asJSON, "json", "j", false, "print as JSON")
+	addSwitch(cmd.Flags(), &asJSON, "json", "j", "print as JSON")
 	return cmd
 }
