@@ -194,3 +194,18 @@ func (w *announcer) advertiseRegions(on bool) {
 	})
 	w.c.flusher.Soon()
 }
+
+// again announces the keys that which selects once more.
+func (w *announcer) again(which func(subj []byte) bool) {
+	w.a.Do(func() {
+		if w.off {
+			return
+		}
+		w.a.EachInterest(func(in *broker.Interest) {
+			if which(in.Subject) {
+				w.each(in, w.put)
+			}
+		})
+	})
+	w.c.flusher.Soon()
+}

@@ -71,11 +71,13 @@ type conn struct {
 	port    *broker.Port
 	inlet   *broker.Inlet
 	inside  *broker.Inlet // at a gwd: what must stay here
+	unaware bool          // at a gwd: a hub that does not know about roles
 	name    []byte        // account on lines, nil on a dedicated connection
 	keys    map[string]*held
 	lastAcc *broker.Account
 	origins map[string]string
 	scratch []byte
+	verb    byte      // first letter of the operation, in lower case
 	now     time.Time // of the block, when asked for
 
 	flusher  *link.Flusher
@@ -241,6 +243,7 @@ func (c *conn) HandleBlock(block []byte) (consumed, need int, err error) {
 	c.now = time.Time{}
 	for consumed < len(block) {
 		var n int
+		c.verb = block[consumed] | 0x20
 		n, need, err = c.parser.Next(block[consumed:], &c.op)
 		if n == 0 {
 			break

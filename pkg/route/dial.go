@@ -17,6 +17,7 @@ type target struct {
 	url      *url.URL
 	explicit bool // configured; else learned by gossip
 	gossip   int  // gossip_mode with which it was learned
+	ours     bool // one of our own daemons has been there; used by keep
 
 	// Guarded by Service.mu.
 	id   string // of the server that was found there
@@ -27,6 +28,7 @@ const (
 	redialExplicit = time.Second
 	redialJitter   = 100 * time.Millisecond
 	redialMax      = 30 * time.Second
+	ownRetries     = 30
 )
 
 func jitter() time.Duration { return rand.N(redialJitter) }
@@ -87,11 +89,22 @@ func (s *Service) keep(t *target) {
 		s.refusal(t, account, err)
 		failures++
 		s.logDial(t, err, failures, ever)
-		if !t.explicit && failures > s.o.Settings.ConnectRetries {
+		if !t.explicit && failures > s.retries(t) {
 			return
 		}
 		pause = s.backoff(failures)
 	}
+}
+
+// retries is how often a route learned by gossip is dialed again. One of our own
+// daemons that was up is given longer than the settings say: nobody else would
+// join the two again.
+func (s *Service) retries(t *target) int {
+	n := s.o.Settings.ConnectRetries
+	if t.ours {
+		n = max(n, ownRetries)
+	}
+	return n
 }
 
 func (t *target) redial() time.Duration {
@@ -212,6 +225,7 @@ func (s *Service) dial(t *target, account string) error {
 	}()
 	select {
 	case <-c.up:
+		t.ours = t.ours || c.peer.ours
 		return nil
 	case <-c.done:
 		if wire.CloseReason(c.reason.Load()) == wire.ReasonDuplicateRoute {

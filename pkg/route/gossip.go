@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 // gossip tells the other peers of the server behind a connection that has just
 // come up: on the first one, and on each dedicated one (cluster-routes 9).
 func (s *Service) gossip(c *conn, first bool) {
-	if !first && c.account == "" {
+	if !first && c.account == "" || c.remote.Port <= 0 && c.remote.IP == "" {
 		return
 	}
 	switch {
@@ -166,6 +167,9 @@ func (s *Service) configuredLocked(u *url.URL, in *info) bool {
 // update takes what a peer tells of itself later.
 func (c *conn) update(in *info) {
 	s, p := c.s, c.peer
+	if in.ServerID == p.id {
+		c.exportsChanged(in.Export)
+	}
 	if in.LameDuck {
 		s.forgetURLs(p)
 		s.mu.Lock()
@@ -185,4 +189,27 @@ func (c *conn) update(in *info) {
 	if s.o.Role == BorderRole && p.role == wire.RoleGateway && in.ServerID == p.id {
 		s.tellRemotes(in)
 	}
+}
+
+// exportsChanged announces again what the peer refused before and accepts now
+// (cluster-routes 13.6).
+func (c *conn) exportsChanged(now *wire.SubjectPermission) {
+	p := c.peer
+	p.watchMu.Lock()
+	before, after := filterOf(p.exports), filterOf(now)
+	p.exports = now
+	p.watchMu.Unlock()
+	if before == nil || after != nil && slices.Equal(before.allow, after.allow) && slices.Equal(before.deny, after.deny) {
+		return
+	}
+	for _, w := range p.announcers() {
+		w.again(func(subj []byte) bool { return after.admits(subj) && !before.admits(subj) })
+	}
+}
+
+func filterOf(p *wire.SubjectPermission) *filter {
+	if p == nil || len(p.Allow) == 0 && len(p.Deny) == 0 {
+		return nil
+	}
+	return &filter{p.Allow, p.Deny}
 }

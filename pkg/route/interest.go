@@ -63,6 +63,9 @@ func (c *conn) interestAdd() {
 	}
 	a := c.accountOf(op.Account)
 	if a == nil {
+		if c.peer.role == wire.RoleGateway {
+			return // accounts of other regions need not exist here
+		}
 		c.log.Errorf("Unknown account %q for remote subject %q", op.Account, op.Subject)
 		return
 	}
@@ -123,12 +126,8 @@ func (c *conn) interestDel() {
 	if c.foreign(a, false) {
 		return
 	}
-	if len(op.Origin) == 0 && c.parser.DelWithoutOrigin {
-		// LS- of an old peer can't be told from its verb any more: the parser gives
-		// both forms alike. A key that was announced by LS+ alone is meant.
-		if c.keys[string(c.keyOf(op, a))] == nil {
-			op.Origin = anyOrigin
-		}
+	if c.parser.DelWithoutOrigin && c.verb == 'l' {
+		op.Origin = anyOrigin
 	}
 	key := c.keyOf(op, a)
 	h := c.keys[string(key)]
@@ -143,6 +142,8 @@ func (c *conn) interestDel() {
 	}
 }
 
+// anyOrigin stands for the origin that an old peer leaves out when it takes
+// interest away.
 var anyOrigin = []byte{'*'}
 
 // dropInterest takes everything away that the peer announced here, in one change
@@ -220,6 +221,11 @@ func (c *conn) message() {
 			return
 		}
 		m.Cluster = c.origin(op.Origin)
+	}
+	if c.unaware && !c.s.advertise.Load() {
+		// Another gwd owns the border: what comes here is for this process.
+		c.inside.Publish(m)
+		return
 	}
 	c.inlet.Publish(m)
 }

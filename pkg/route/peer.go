@@ -20,6 +20,7 @@ type peer struct {
 	s    *Service
 	id   string
 	hash [6]byte
+	link uint64 // tells its ports from those of other peers
 
 	// Fixed by the first connection.
 	name       string
@@ -52,6 +53,7 @@ type peer struct {
 	// account is locked, never the other way round.
 	watchMu sync.Mutex
 	gone    bool
+	exports *wire.SubjectPermission // what the peer accepts
 	watch   map[*broker.Account]*announcer
 	moving  map[*broker.Account]bool
 }
@@ -97,12 +99,13 @@ func (s *Service) newPeerLocked(c *conn) *peer {
 	in := &c.remote
 	p := &peer{
 		s: s, id: in.ServerID, name: in.ServerName, role: in.Role, ours: in.Role != "",
-		info: *in, caps: in.Caps, remotePool: in.PoolSize,
+		info: *in, exports: in.Export, caps: in.Caps, remotePool: in.PoolSize,
 		dedicated: make(map[string]*conn), refused: make(map[string]bool),
 		accounts: make(map[string]bool),
 		watch:    make(map[*broker.Account]*announcer), moving: make(map[*broker.Account]bool),
 	}
 	copy(p.hash[:], wire.GatewayHash(p.id))
+	p.link = s.o.Broker.NextID()
 	own := s.poolWith(p.role)
 	if own == 0 || in.PoolSize == 0 {
 		p.single = true

@@ -53,31 +53,30 @@ func (c *conn) attach() {
 	s, p := c.s, c.peer
 	c.parser.AccountOmitted = c.account != ""
 	c.parser.DelWithoutOrigin = !c.remote.LeafOriginDel
-	c.port = &broker.Port{
-		ID: c.id, Class: broker.Route, Reach: broker.FromRoute,
-		Origin: broker.Origin{Class: broker.Route}, Aggregate: true, Sink: c,
-	}
-	inside := *c.portLike(broker.Client)
+	c.port = c.newPort(broker.FromRoute)
 	if s.o.Role == BorderRole {
+		c.inside = s.o.Broker.NewInlet(c.newPort(broker.Client))
 		switch p.role {
 		case wire.RoleHub:
 			// What is for this process itself comes marked, see DeliverOnce.
 			c.port.Reach = broker.Gateway
-			c.inside = s.o.Broker.NewInlet(&inside)
 		case wire.RoleGateway:
 			c.port.Reach = broker.Client
-			c.inside = s.o.Broker.NewInlet(&inside)
 		default:
+			c.unaware = true
 			c.port.Reach = broker.FromRouteAtBorder
 		}
 	}
 	c.inlet = s.o.Broker.NewInlet(c.port)
+	if s.o.Role == Hub {
+		c.inlet.Rescue()
+	}
 	c.lastAcc = c.acct
 }
 
-func (c *conn) portLike(reach broker.Set) *broker.Port {
-	return &broker.Port{ID: c.id, Class: broker.Route, Reach: reach,
-		Origin: broker.Origin{Class: broker.Route}, Aggregate: true, Sink: c}
+func (c *conn) newPort(reach broker.Set) *broker.Port {
+	return &broker.Port{ID: c.id, Class: broker.Route, Reach: reach, Aggregate: true, Sink: c,
+		Origin: broker.Origin{Class: broker.Route, Link: c.peer.link}}
 }
 
 // learnLocked notes addresses that the first INFO of a peer brings.

@@ -34,9 +34,14 @@ import (
 //	pub A subject payload [reply]
 //	got A              what the client got
 //	ended              reason and text of the last connection that ended
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, 0) }
+
+// TestScriptsInPieces sends the same byte by byte.
+func TestScriptsInPieces(t *testing.T) { runScripts(t, 1) }
+
+func runScripts(t *testing.T, piece int) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		x := &script{t: t, raws: make(map[string]*raw), clients: make(map[string]*client), subs: make(map[string]*broker.Sub),
+		x := &script{t: t, piece: piece, raws: make(map[string]*raw), clients: make(map[string]*client), subs: make(map[string]*broker.Sub),
 			ends: make(chan string, 100)}
 		defer x.stop()
 		datadriven.RunTest(t, path, x.run)
@@ -51,6 +56,7 @@ type script struct {
 	clients map[string]*client
 	subs    map[string]*broker.Sub
 	ends    chan string
+	piece   int // bytes a write, 0: all at once
 }
 
 func (x *script) stop() {
@@ -92,7 +98,7 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := newRaw(nc)
+		r := newRaw(nc, x.piece)
 		x.raws[word(0)] = r
 		return r.next()
 	case "accept":
@@ -100,7 +106,7 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x.raws[word(0)] = newRaw(nc)
+		x.raws[word(0)] = newRaw(nc, x.piece)
 		return ""
 	case "send":
 		r := x.raws[word(0)]
@@ -232,19 +238,25 @@ func (x *script) server(d *datadriven.TestData) string {
 
 // raw is a peer that says what the script tells it.
 type raw struct {
-	nc net.Conn
-	r  *bufio.Reader
+	nc    net.Conn
+	r     *bufio.Reader
+	piece int
 }
 
-func newRaw(nc net.Conn) *raw {
+func newRaw(nc net.Conn, piece int) *raw {
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
-	return &raw{nc: nc, r: bufio.NewReader(nc)}
+	return &raw{nc: nc, r: bufio.NewReader(nc), piece: piece}
 }
 
 func (r *raw) write(lines string) {
 	lines = strings.ReplaceAll(strings.TrimSuffix(lines, "\n"), "\n", "\r\n")
 	lines = strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\0`, "\x00").Replace(lines)
-	io.WriteString(r.nc, lines+"\r\n")
+	lines += "\r\n"
+	for r.piece > 0 && len(lines) > r.piece {
+		io.WriteString(r.nc, lines[:r.piece])
+		lines = lines[r.piece:]
+	}
+	io.WriteString(r.nc, lines)
 }
 
 // next reads one line; PINGs of the server are answered on the way.
@@ -286,6 +298,7 @@ func (r *raw) until(end string) string {
 		settle()
 		all = append(all, line)
 		if line == "(closed)\n" {
+			r.nc.Close()
 			return strings.Join(all, "")
 		}
 	}
