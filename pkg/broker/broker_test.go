@@ -52,6 +52,15 @@ func (k *sink) DeliverOnce(m *Msg, plain bool, groups [][]byte) bool {
 	return true
 }
 
+func (k *sink) DeliverBatch(ms []Msg, s *Sub) (n int) {
+	for i := range ms {
+		if k.Deliver(&ms[i], s) {
+			n++
+		}
+	}
+	return n
+}
+
 func (k *sink) Flush() { k.mu.Lock(); k.flushes++; k.mu.Unlock() }
 
 func (k *sink) take() []delivery {
@@ -69,6 +78,9 @@ func newPort(b *Broker, class Class, reach Set, cluster string) (*Port, *sink) {
 		Origin: Origin{Class: class, Cluster: cluster},
 	}
 	k.port = p
+	if class == Client {
+		p.Batched(k)
+	}
 	return p, k
 }
 
@@ -415,7 +427,12 @@ func TestModel(t *testing.T) {
 			default:
 				e := rapid.SampledFrom(ends[:8]).Draw(t, "from")
 				subj := literal.Draw(t, "subject")
-				publish(e.in, a, subj, "m")
+				if e.in.held == nil && rapid.Bool().Draw(t, "enqueue") {
+					e.in.Enqueue(&Msg{Account: a, Subject: []byte(subj), Payload: []byte("m")})
+					e.in.Flush()
+				} else {
+					publish(e.in, a, subj, "m")
+				}
 				ok := func(s *Sub) bool {
 					if !subject.Match(s.Subject, []byte(subj)) || s.Port.Class&e.p.Reach == 0 {
 						return false
@@ -502,6 +519,56 @@ func TestModel(t *testing.T) {
 					t.Fatalf("watcher knows %v, want %v", w.keys, want)
 				}
 			}
+		}
+	})
+}
+
+// TestBatch: messages that were put off arrive in order, once, and before any
+// that was published at once.
+func TestBatch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := New("N1", "C", "")
+		a := b.Account("A")
+		src, _ := newPort(b, Client, FromClient, "")
+		in := b.NewInlet(src)
+		one, k := newPort(b, Client, FromClient, "")
+		two, _ := newPort(b, Client, FromClient, "")
+		subscribe(a, one, ">", "", 0, 1)
+		if rapid.Bool().Draw(t, "group") {
+			subscribe(a, two, "b", "q", 0, 1)
+		}
+		want := 0
+		for range rapid.IntRange(1, 2000).Draw(t, "messages") {
+			m := &Msg{Account: a, Subject: []byte(rapid.SampledFrom([]string{"a", "a", "a", "b", "c"}).Draw(t, "subject")), Payload: fmt.Append(nil, want)}
+			want++
+			switch rapid.IntRange(0, 9).Draw(t, "how") {
+			case 0:
+				if in.Publish(m) == 0 {
+					t.Fatal("not delivered")
+				}
+			case 1:
+				in.Enqueue(m)
+				in.Settle()
+			case 2:
+				in.Enqueue(m)
+				s := subscribe(a, two, "a", "", 0, 1) // makes results stale
+				a.Unsubscribe(s)
+			default:
+				in.Enqueue(m)
+			}
+		}
+		in.Flush()
+		got := k.take()
+		if len(got) != want {
+			t.Fatalf("%d messages, want %d", len(got), want)
+		}
+		for i, d := range got {
+			if d.payload != fmt.Sprint(i) {
+				t.Fatalf("message %d is %s", i, d.payload)
+			}
+		}
+		if n := src.In.Msgs.Load(); n != int64(want) {
+			t.Fatalf("counted %d, want %d", n, want)
 		}
 	})
 }

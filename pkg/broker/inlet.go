@@ -29,6 +29,11 @@ type Inlet struct {
 	match []*Sub // scratch
 	full  []byte // scratch: a mapped reply subject
 
+	// What Enqueue has put off: messages for the destinations of held.
+	held  *result
+	batch []Msg
+	size  int // bytes of their payloads
+
 	token  uint64
 	dirty  []Sink
 	queued int
@@ -48,16 +53,26 @@ func (b *Broker) NewInlet(p *Port) *Inlet {
 // Publish routes m, which came in on this inlet, and returns to how many
 // destinations it was handed. Destinations are written when Flush is called.
 func (in *Inlet) Publish(m *Msg) int {
-	m.From = in.port
-	in.msgs++
-	in.bytes += int64(len(m.Payload))
+	if in.held != nil {
+		in.Settle()
+	}
+	in.count(m)
 	if isMapped(m.Subject) {
 		return in.publishMapped(m)
 	}
 	if full, ok := in.port.Replies.Find(m.Subject); ok {
 		return in.publishAnswer(m, full)
 	}
-	r := in.find(m.Account, m.Subject)
+	return in.route(in.find(m.Account, m.Subject), m)
+}
+
+func (in *Inlet) count(m *Msg) {
+	m.From = in.port
+	in.msgs++
+	in.bytes += int64(len(m.Payload))
+}
+
+func (in *Inlet) route(r *result, m *Msg) int {
 	if r.empty {
 		if in.rescues && len(m.Groups) > 0 {
 			return in.rescue(m, 0)
@@ -143,7 +158,7 @@ func (in *Inlet) grow() {
 
 // Rest gives up the cache. To be called when the connection has been idle.
 func (in *Inlet) Rest() {
-	in.slots, in.last, in.match, in.dirty = nil, nil, nil, nil
+	in.slots, in.last, in.match, in.dirty, in.batch = nil, nil, nil, nil, nil
 	in.spare = result{}
 	in.again = 0
 }
@@ -166,6 +181,9 @@ func (in *Inlet) mark(p *Port, n int) {
 // Flush ends a block: what its messages queued is written, and what it counted
 // is published.
 func (in *Inlet) Flush() {
+	if in.held != nil {
+		in.Settle()
+	}
 	if in.msgs > 0 {
 		in.port.In.Msgs.Add(in.msgs)
 		in.port.In.Bytes.Add(in.bytes)

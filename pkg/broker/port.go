@@ -103,6 +103,8 @@ type Port struct {
 	// their prefix (gateways 10.5).
 	Replies ReplyMap
 
+	batch BatchSink // nil: one message at a time
+
 	// token of the last block that marked this port to be flushed.
 	token atomic.Uint64
 

@@ -14,6 +14,7 @@ type result struct {
 	stamp   interest.Stamp
 	used    bool
 	empty   bool
+	batch   bool // only direct destinations, all of which take batches
 
 	direct []*Sub
 	peers  []peer
@@ -82,6 +83,10 @@ func (in *Inlet) build(r *result, a *Account, subj []byte, reach Set, only bool)
 		r.groups[i].sort()
 	}
 	r.empty = len(r.direct) == 0 && len(r.peers) == 0 && len(r.groups) == 0
+	r.batch = len(r.peers) == 0 && len(r.groups) == 0
+	for _, s := range r.direct {
+		r.batch = r.batch && s.Port.batch != nil
+	}
 }
 
 func (r *result) peerIndex(p *Port) int {
