@@ -3,11 +3,13 @@ package system
 import (
 	"encoding/json"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/subject"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
 
@@ -20,10 +22,10 @@ func (s *Service) opened(i link.Info) {
 		return
 	}
 	s.countChanged(c, i.Account)
-	subject := "$SYS.ACCOUNT." + i.Account + ".CONNECT"
-	if s.acc.HasInterest([]byte(subject)) {
+	to := "$SYS.ACCOUNT." + i.Account + ".CONNECT"
+	if nameable(i.Account) && s.acc.HasInterest([]byte(to)) {
 		c.Do(func() {
-			s.publish(subject, &connectEvent{head: newHead(typeConnect), Server: s.info(), Client: s.clientInfo(&i)})
+			s.publish(to, &connectEvent{head: newHead(typeConnect), Server: s.info(), Client: s.clientInfo(&i)})
 		})
 	}
 }
@@ -33,15 +35,16 @@ func (s *Service) ended(i link.Info) {
 	if c == nil {
 		return
 	}
-	subject := "$SYS.ACCOUNT." + i.Account + ".DISCONNECT"
+	to, ok := "$SYS.ACCOUNT."+i.Account+".DISCONNECT", nameable(i.Account)
 	if i.Reason == wire.ReasonAuthFailure {
-		subject = "$SYS.SERVER." + s.o.Server.ID + ".CLIENT.AUTH.ERR"
+		ok = true
+		to = "$SYS.SERVER." + s.o.Server.ID + ".CLIENT.AUTH.ERR"
 	} else {
 		s.countChanged(c, i.Account)
 	}
-	if s.acc.HasInterest([]byte(subject)) {
+	if ok && s.acc.HasInterest([]byte(to)) {
 		c.Do(func() {
-			s.publish(subject, &disconnectEvent{
+			s.publish(to, &disconnectEvent{
 				head: newHead(typeDisconnect), Server: s.info(), Client: s.clientInfo(&i),
 				Sent: monitor.Volume{Msgs: i.InMsgs, Bytes: i.InBytes}, Received: monitor.Volume{Msgs: i.OutMsgs, Bytes: i.OutBytes},
 				Reason: i.Reason.String(),
@@ -79,7 +82,7 @@ func (s *Service) clientInfo(i *link.Info) ClientInfo {
 // countChanged makes sure that an account's counts are published within
 // connsDelay: one message for a burst of connections.
 func (s *Service) countChanged(c *Client, account string) {
-	if account == "" || account == broker.GlobalAccount {
+	if account == broker.GlobalAccount || !nameable(account) {
 		return
 	}
 	s.mu.Lock()
@@ -105,7 +108,7 @@ func (s *Service) publishConns() {
 	s.mu.Unlock()
 	var names []string
 	for name := range changed {
-		if subjects := connsSubjects(name); s.wanted(subjects[0]) || s.wanted(subjects[1]) {
+		if to := connsSubjects(name); s.wanted(to[0]) || s.wanted(to[1]) {
 			names = append(names, name)
 		}
 	}
@@ -115,9 +118,9 @@ func (s *Service) publishConns() {
 	z := s.o.Reports.AccountStatz(monitor.AccountStatzOptions{Accounts: names, Unused: true})
 	for _, a := range z.Accounts {
 		h := newHead(typeConns)
-		for _, subject := range connsSubjects(a.Account) {
-			if s.wanted(subject) {
-				s.publish(subject, &connsEvent{head: h, Server: s.info(), AccountStat: a})
+		for _, to := range connsSubjects(a.Account) {
+			if s.wanted(to) {
+				s.publish(to, &connsEvent{head: h, Server: s.info(), AccountStat: a})
 			}
 		}
 	}
@@ -127,7 +130,7 @@ func (s *Service) publishConns() {
 func (s *Service) heartbeat() {
 	s.mu.Lock()
 	for _, a := range s.o.Broker.Accounts() {
-		if a.Name != broker.GlobalAccount && a.Clients.Load()+a.Leafs.Load() > 0 {
+		if a.Name != broker.GlobalAccount && nameable(a.Name) && a.Clients.Load()+a.Leafs.Load() > 0 {
 			s.changed[a.Name] = true
 		}
 	}
@@ -147,4 +150,11 @@ func (s *Service) accountConns(account string) []byte {
 		return nil
 	}
 	return b
+}
+
+// nameable tells whether an account can be named in a subject. Settings admit
+// names that can't: their events are left out rather than break the lines of
+// whoever listens.
+func nameable(account string) bool {
+	return subject.ValidPublish(account) && !strings.ContainsAny(account, " \t\r\n\x00")
 }
