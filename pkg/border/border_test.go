@@ -21,8 +21,10 @@ func newPair(t testing.TB) *pair {
 	b1 := newHub(t, "B", "b1")
 	p.b = []*hub{b1, newHub(t, "B", "b2", b1)}
 	p.ga = []*Service{newGwd(t, "A", "ga1", p.a, gwdOptions{}), newGwd(t, "A", "ga2", p.a, gwdOptions{})}
-	to := gwdOptions{remotes: []config.RemoteGateway{remoteOf("A", p.ga...)}}
-	p.gb = []*Service{newGwd(t, "B", "gb1", p.b, to), newGwd(t, "B", "gb2", p.b, to)}
+	for i := range 2 { // each gwd of B begins at another one of A
+		to := gwdOptions{remotes: []config.RemoteGateway{remoteOf("A", p.ga[i])}}
+		p.gb = append(p.gb, newGwd(t, "B", fmt.Sprint("gb", i+1), p.b, to))
+	}
 	for i := range 2 {
 		reaches(t, p.ga[i], "B")
 		reaches(t, p.gb[i], "A")

@@ -14,6 +14,14 @@ import (
 
 // accept serves one connection from its first byte to its last.
 func (s *Service) accept(nc net.Conn) {
+	// Most often a gwd is ready within a few milliseconds.
+	wait := time.NewTimer(readyWait)
+	select {
+	case <-s.ready:
+	case <-s.ctx.Done():
+	case <-wait.C:
+	}
+	wait.Stop()
 	if !s.accepting() {
 		// Not ready: a remote that has another address is better off there.
 		if t, ok := nc.(*net.TCPConn); ok {

@@ -105,6 +105,7 @@ const (
 	infoTimeout  = 10 * time.Second
 	finishLimit  = time.Second
 	closeLimit   = 2 * time.Second
+	readyWait    = 500 * time.Millisecond
 	maxRegions   = 1024
 	firstPing    = time.Second
 	// handover is how long a connection that was replaced may take to deliver what

@@ -31,7 +31,8 @@ type Service struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	leaving   atomic.Bool
-	gate      atomic.Bool // inbound connections are let in
+	gate      atomic.Bool   // inbound connections are let in
+	ready     chan struct{} // closed by Open
 
 	// mu comes before a region's.
 	mu      sync.Mutex
@@ -54,6 +55,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		o: o, log: o.Log, name: o.Settings.Name, oldHash: wire.OldGatewayHash(o.Settings.Name),
 		byName: make(map[string]*region), conns: make(map[*conn]struct{}),
+		ready: make(chan struct{}),
 	}
 	if s.name == "" {
 		return nil, errors.New("gateway has no name")
@@ -108,6 +110,7 @@ func (s *Service) Open() {
 	s.opened = true
 	s.mu.Unlock()
 	s.gate.Store(true)
+	close(s.ready)
 	s.log.Noticef("Gateway name is %s", s.name)
 	s.log.Noticef("Listening for gateways connections on %s", s.lis.Addr())
 	for _, r := range s.regions() {
