@@ -112,7 +112,7 @@ func (s *Service) newConn(nc net.Conn, t *target, account string) (*conn, error)
 	}
 	c.log = s.o.Log.WithPrefix(fmt.Sprintf("%s - rid:%d", nc.RemoteAddr(), c.id))
 	tc, err := transport.New(nc, transport.Options{
-		MaxPending: maxPending, WriteDeadline: set.WriteDeadline,
+		MaxPending: s.o.maxPending, WriteDeadline: set.WriteDeadline,
 		WriteRetry: set.WriteTimeout != "close",
 		OnSlow:     func() { c.log.RateLimitedWarnf("Slow Consumer Detected: a write made headway only in part") },
 	})

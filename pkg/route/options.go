@@ -61,6 +61,8 @@ type Options struct {
 	// onEnd is told of the end of each connection, also of one that was never
 	// registered.
 	onEnd func(reason wire.CloseReason, err error)
+	// maxPending is the most that may wait for one connection, in bytes. 0: 256 MiB.
+	maxPending int64
 }
 
 const (
@@ -71,7 +73,7 @@ const (
 	defaultBorder    = 2 * time.Second
 	defaultFence     = 200 * time.Millisecond
 	fenceBytes       = 4 << 20
-	maxPending       = 256 << 20
+	defaultPending   = 256 << 20
 	defaultAuthLimit = 2 * time.Second
 	dialTimeout      = time.Second
 	finishLimit      = time.Second
@@ -114,6 +116,9 @@ func (o *Options) fill() {
 	}
 	if o.FenceTimeout <= 0 {
 		o.FenceTimeout = defaultFence
+	}
+	if o.maxPending <= 0 {
+		o.maxPending = defaultPending
 	}
 	if o.Role == BorderRole {
 		o.CreateAccounts = true
