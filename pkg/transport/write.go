@@ -34,7 +34,7 @@ func (c *Conn) Reserve(n int) []byte {
 		c.mu.Unlock()
 		return nil
 	}
-	if cap(c.tail)-len(c.tail) < n {
+	if c.tail == nil || cap(c.tail)-len(c.tail) < n {
 		c.newChunkLocked(n)
 	}
 	return c.tail[len(c.tail):len(c.tail)]
@@ -48,7 +48,7 @@ func (c *Conn) TryReserve(n int, limit int64) []byte {
 		c.mu.Unlock()
 		return nil
 	}
-	if cap(c.tail)-len(c.tail) < n {
+	if c.tail == nil || cap(c.tail)-len(c.tail) < n {
 		c.newChunkLocked(n)
 	}
 	return c.tail[len(c.tail):len(c.tail)]
@@ -70,6 +70,7 @@ func (c *Conn) newChunkLocked(n int) {
 func (c *Conn) Commit(b []byte) {
 	c.tail = c.tail[:len(c.tail)+len(b)]
 	c.pending += int64(len(b))
+	c.dropEmptyLocked()
 	c.mu.Unlock()
 }
 
@@ -81,8 +82,19 @@ func (c *Conn) Locked(f func()) {
 	f()
 }
 
-// Cancel unlocks the queue after Reserve without queuing anything.
-func (c *Conn) Cancel() { c.mu.Unlock() }
+// Cancel unlocks the queue after Reserve without queuing anything. No empty
+// chunk stays: the writer takes each chunk for bytes to write.
+func (c *Conn) Cancel() {
+	c.dropEmptyLocked()
+	c.mu.Unlock()
+}
+
+func (c *Conn) dropEmptyLocked() {
+	if c.tail != nil && len(c.tail) == 0 {
+		putBuf(c.tail)
+		c.tail = nil
+	}
+}
 
 // Write queues a copy of p. It reports whether the connection took it.
 func (c *Conn) Write(p []byte) bool {
