@@ -304,9 +304,12 @@ func verifies(t *config.TLS) bool {
 	return t != nil && (t.Verify || t.VerifyAndMap || t.CheckKnownURLs || t.Mutual)
 }
 
+// defaultTLSTimeout is shown for a listener without TLS, as tools know it.
+const defaultTLSTimeout = 2
+
 func tlsTimeout(t *config.TLS) float64 {
-	if t == nil {
-		return 0
+	if t == nil || t.Timeout <= 0 {
+		return defaultTLSTimeout
 	}
 	return t.Timeout.Seconds()
 }
