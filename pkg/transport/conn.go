@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -206,11 +207,20 @@ func (c *Conn) Finish(cause error, limit time.Duration) {
 	}
 	c.nc.SetWriteDeadline(time.Now().Add(limit))
 	c.mu.Unlock()
-	if claimed {
-		c.drainLoop()
-	} else {
+	// Whoever is writing may be in the background, or in a Flush that never blocks
+	// but may have seen only a part of the queue.
+	for !claimed {
 		c.drained.Wait()
+		c.mu.Lock()
+		if !c.writing {
+			c.writing, claimed = true, true
+		}
+		c.mu.Unlock()
+		if !claimed {
+			runtime.Gosched()
+		}
 	}
+	c.drainLoop()
 	if c.tls != nil {
 		c.tls.CloseWrite()
 		c.layer.flushDirect()
