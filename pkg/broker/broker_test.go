@@ -645,3 +645,30 @@ func BenchmarkPublish(b *testing.B) {
 		}
 	}
 }
+
+// TestBatchOneConnection: two subscriptions of one connection get messages in
+// the order of publishing, not one subscription's after the other's.
+func TestBatchOneConnection(t *testing.T) {
+	b := New("N1", "C", "")
+	a := b.Account("A")
+	src, _ := newPort(b, Client, FromClient, "")
+	in := b.NewInlet(src)
+	dst, k := newPort(b, Client, FromClient, "")
+	subscribe(a, dst, "a", "", 0, 1)
+	subscribe(a, dst, ">", "", 0, 1)
+	for i := range 20 { // more connections than are compared one by one
+		p, _ := newPort(b, Client, FromClient, "")
+		if i%2 == 0 {
+			subscribe(a, p, "a", "", 0, 1)
+		}
+		for n := range 3 {
+			in.Enqueue(&Msg{Account: a, Subject: []byte("a"), Payload: fmt.Append(nil, n)})
+		}
+		in.Flush()
+		for at, d := range k.take() {
+			if d.payload != fmt.Sprint(at/2) {
+				t.Fatalf("delivery %d is message %s", at, d.payload)
+			}
+		}
+	}
+}

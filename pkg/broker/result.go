@@ -83,10 +83,33 @@ func (in *Inlet) build(r *result, a *Account, subj []byte, reach Set, only bool)
 		r.groups[i].sort()
 	}
 	r.empty = len(r.direct) == 0 && len(r.peers) == 0 && len(r.groups) == 0
-	r.batch = len(r.peers) == 0 && len(r.groups) == 0
-	for _, s := range r.direct {
-		r.batch = r.batch && s.Port.batch != nil
+	r.batch = len(r.peers) == 0 && len(r.groups) == 0 && in.batchable(r.direct)
+}
+
+// batchable tells whether all destinations take batches, each at most once: two
+// subscriptions of one connection get a publisher's messages in the order of
+// publishing too (client-protocol 24), which handing them over one subscription
+// after the other would not keep.
+func (in *Inlet) batchable(direct []*Sub) bool {
+	const few = 16
+	for i, s := range direct {
+		if s.Port.batch == nil {
+			return false
+		}
+		for _, before := range direct[:min(i, few)] {
+			if before.Port == s.Port {
+				return false
+			}
+		}
 	}
+	if len(direct) <= few {
+		return true
+	}
+	ports := make(map[*Port]struct{}, len(direct))
+	for _, s := range direct {
+		ports[s.Port] = struct{}{}
+	}
+	return len(ports) == len(direct)
 }
 
 func (r *result) peerIndex(p *Port) int {
