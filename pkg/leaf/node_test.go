@@ -133,8 +133,14 @@ func connect(t testing.TB, u string, opts ...nats.Option) *nats.Conn {
 	return nc
 }
 
+// failer is a test, of the testing package or of rapid.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // eventually waits for a condition.
-func eventually(t testing.TB, what string, ok func() bool) {
+func eventually(t failer, what string, ok func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

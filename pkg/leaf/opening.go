@@ -51,7 +51,7 @@ func (s *Service) baseInfo() wire.LeafInfo {
 		ServerID: srv.ID, ServerName: srv.Name, Version: version.Protocol, Proto: leafProto,
 		GitCommit: version.Commit, Go: runtime.Version(), Headers: true,
 		MaxPayload: int32(s.maxPayload()), APILevel: version.APILevel, Banyan: srv.Version,
-		Cluster: s.clusterName(),
+		Cluster: s.ownCluster(),
 	}
 	return info
 }

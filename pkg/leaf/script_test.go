@@ -34,7 +34,7 @@ import (
 //	accept                   the peer accepts our remote's connection
 //	send                     the peer sends the lines of the input
 //	hub [json fields]        accept, INFO, and after CONNECT the INFO that answers it, with these fields
-//	recv n                   prints n lines
+//	recv n [sorted]          prints n lines
 //	recv eof                 prints all lines until the connection ends
 //	talk                     send, then a PING, and prints all lines before the PONG
 //	sub subject [queue]      a client of the node subscribes; unsub ends the last such subscription
@@ -130,6 +130,11 @@ func (s *script) run(d *datadriven.TestData) string {
 		n, err := strconv.Atoi(d.CmdArgs[0].Key)
 		if err != nil {
 			s.t.Fatal(err)
+		}
+		if d.HasArg("sorted") {
+			all := strings.SplitAfter(s.recv(n), "\n")
+			slices.Sort(all)
+			return strings.Join(all, "")
 		}
 		return s.recv(n)
 	case "talk":

@@ -288,16 +288,10 @@ func (s *Service) account(name string) *account {
 	return acct
 }
 
-// clusterName is what INFO says: the cluster's name, or nothing.
-func (s *Service) clusterName() string {
-	name, _ := s.opts.Server.Cluster()
-	return name
-}
-
-// ownCluster is the cluster's name towards hubs: a server alone is a cluster of one by
-// its own name.
+// ownCluster is the cluster's name towards peers: a server alone that dials hubs is a cluster
+// of one by its own name (leafnodes 2.3).
 func (s *Service) ownCluster() string {
-	if name := s.clusterName(); name != "" || len(s.remotes) == 0 {
+	if name, _ := s.opts.Server.Cluster(); name != "" || len(s.remotes) == 0 {
 		return name
 	}
 	return s.opts.Server.Name
