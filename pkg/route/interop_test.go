@@ -29,6 +29,11 @@ type reference struct {
 // startReference runs the installed reference server with a cluster block.
 func startReference(t testing.TB, name, cluster string) *reference {
 	t.Helper()
+	return startReferenceAt(t, name, "-1", cluster)
+}
+
+func startReferenceAt(t testing.TB, name, port, cluster string) *reference {
+	t.Helper()
 	exe := os.Getenv("NATS_SERVER")
 	if exe == "" {
 		var err error
@@ -43,8 +48,8 @@ listen: "127.0.0.1:-1"
 ports_file_dir: %q
 accounts { A { users [{user: a, password: a}] }, B { users [{user: b, password: b}] } }
 no_auth_user: a
-cluster { name: CL, listen: "127.0.0.1:-1", %s }
-`, name, dir, cluster)
+cluster { name: CL, listen: "127.0.0.1:%s", %s }
+`, name, dir, port, cluster)
 	file := filepath.Join(dir, "conf")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
@@ -278,5 +283,179 @@ func TestReferenceCrossing(t *testing.T) {
 		t.Logf("joined after %v", time.Since(began))
 		n.s.Close()
 		r.kill()
+	}
+}
+
+// TestReferenceRestart: the reference server is killed and comes back.
+func TestReferenceRestart(t *testing.T) {
+	r := startReference(t, "ref", "")
+	n := startNode(t, func(n *node) { n.set.Routes = []*url.URL{r.cluster} })
+	n.synced()
+	nc := r.connect()
+	sub, _ := nc.SubscribeSync("x")
+	nc.Flush()
+	n.knows("A", "x", true)
+	if urls := n.o.URLs.All(); len(urls) == 0 {
+		t.Error("no addresses for clients")
+	}
+	_ = sub
+	r.kill()
+	n.knows("A", "x", false)
+	n.routes(0)
+	if urls := n.o.URLs.All(); len(urls) != 0 {
+		t.Errorf("addresses %v of a dead server", urls)
+	}
+	again := startReferenceAt(t, "ref", r.cluster.Port(), "")
+	n.routes(1)
+	n.synced()
+	nc = again.connect()
+	nc.SubscribeSync("y")
+	nc.Flush()
+	n.knows("A", "y", true)
+}
+
+// TestReferenceMany: a hundred thousand messages each way, once each and in order.
+func TestReferenceMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("100,000 messages take seconds: not with -short")
+	}
+	r := startReference(t, "ref", "")
+	n := startNode(t, func(n *node) { n.set.Routes = []*url.URL{r.cluster} })
+	n.synced()
+	nc := r.connect()
+	c := n.client("A")
+	c.sub("up", "")
+	refKnows(t, nc, "up")
+	c.take()
+	const many = 100_000
+	var down, bad atomic.Int64
+	nc.Subscribe("down", func(m *nats.Msg) {
+		if string(m.Data) != fmt.Sprint(down.Add(1)-1) {
+			bad.Add(1)
+		}
+	})
+	nc.Flush()
+	n.knows("A", "down", true)
+	go func() {
+		for i := range many {
+			nc.Publish("up", fmt.Appendf(nil, "%d", i))
+		}
+		nc.Flush()
+	}()
+	for i := range many {
+		c.pub("down", "", fmt.Sprint(i))
+		if i%1000 == 999 {
+			eventually(t, func() bool { return down.Load() > int64(i)-20_000 }, func() string { return "messages down" })
+		}
+	}
+	eventually(t, func() bool { return down.Load() >= many }, func() string { return fmt.Sprintf("%d messages down", down.Load()) })
+	got := c.want(many)
+	for i, m := range got {
+		if m != fmt.Sprintf("up  %d", i) {
+			t.Fatalf("message %d is %q", i, m)
+		}
+	}
+	if k := down.Load(); k != many || bad.Load() > 0 {
+		t.Errorf("%d messages down, %d out of order", k, bad.Load())
+	}
+}
+
+// TestReferenceHubs: a gwd in a cluster of reference servers, which know nothing
+// of roles. Remote members of a queue come last there too.
+func TestReferenceHubs(t *testing.T) {
+	r := startReference(t, "ref", "")
+	g := startNode(t, func(n *node) {
+		n.set.Routes = []*url.URL{r.cluster}
+		n.o.Role = BorderRole
+		n.o.Border = new(BorderHooks)
+	})
+	g.synced()
+	g.routes(1)
+	b := g.region("B")
+	b.sub("A", "out", "")
+	b.sub("A", "work", "q")
+	nc := r.connect()
+	refKnows(t, nc, "out")
+	eventually(t, func() bool { return b.count() > 0 }, func() string { return "a request in the region" })
+	time.Sleep(20 * time.Millisecond)
+	b.take()
+	nc.Publish("out", []byte("1"))
+	nc.Flush()
+	total(t, 1, b)
+	b.take()
+	var here atomic.Int64
+	local, _ := nc.QueueSubscribe("work", "q", func(*nats.Msg) { here.Add(1) })
+	nc.Flush()
+	for range 50 {
+		nc.Publish("work", nil)
+	}
+	nc.Flush()
+	eventually(t, func() bool { return here.Load() == 50 }, func() string { return fmt.Sprintf("%d messages", here.Load()) })
+	total(t, 0, b)
+	local.Unsubscribe()
+	nc.Flush()
+	for range 50 {
+		nc.Publish("work", nil)
+	}
+	nc.Flush()
+	total(t, 50, b)
+	b.take()
+	// From the region to a client there.
+	in, _ := nc.SubscribeSync("in")
+	nc.Flush()
+	g.knows("A", "in", true)
+	b.send("A", "in", "", "hello")
+	if m, err := in.NextMsg(5 * time.Second); err != nil || string(m.Data) != "hello" {
+		t.Errorf("%v %v", m, err)
+	}
+	// Another gwd owns the border: nothing crosses here.
+	g.s.Advertise(false)
+	eventually(t, func() bool {
+		_, err := nc.Request("out", nil, 50*time.Millisecond)
+		return err == nats.ErrNoResponders
+	}, func() string { return "no responders" })
+}
+
+// TestReferenceMixed: two of ours and one reference server in one cluster; each
+// message reaches each server once.
+func TestReferenceMixed(t *testing.T) {
+	a := startNode(t, nil)
+	b := startNode(t, dialing(a))
+	r := startReference(t, "ref", fmt.Sprintf("routes: [%q]", a.url()))
+	a.routes(5)
+	b.routes(5)
+	nc := r.connect()
+	ca, cb := a.client("A"), b.client("A")
+	ca.sub("x", "")
+	cb.sub("x", "")
+	sub, _ := nc.SubscribeSync("x")
+	nc.Flush()
+	for _, n := range []*node{a, b} {
+		eventually(t, func() bool { return len(n.b.Account("A").Matching([]byte("x"), nil)) == 3 }, func() string { return "interest of three" })
+	}
+	refKnows(t, nc, "x")
+	time.Sleep(20 * time.Millisecond)
+	ca.take()
+	cb.take()
+	for {
+		if _, err := sub.NextMsg(20 * time.Millisecond); err != nil {
+			break
+		}
+	}
+	for range 100 {
+		ca.pub("x", "", "a")
+		cb.pub("x", "", "b")
+		nc.Publish("x", []byte("c"))
+	}
+	nc.Flush()
+	ca.want(300)
+	cb.want(300)
+	for i := range 300 {
+		if _, err := sub.NextMsg(5 * time.Second); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+	if m, err := sub.NextMsg(30 * time.Millisecond); err == nil {
+		t.Errorf("one more: %s", m.Data)
 	}
 }
