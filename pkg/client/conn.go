@@ -95,7 +95,7 @@ func (c *conn) init(t *transport.Conn) {
 	c.port.Class = broker.Client
 	c.port.Reach = broker.FromClient
 	c.port.Origin = broker.Origin{Class: broker.Client}
-	c.port.Sink = c
+	c.port.Batched(c)
 	c.parser.MaxControlLine = c.s.limits.MaxControlLine
 	c.parser.MaxPayload = int(c.s.limits.MaxPayload)
 	d := wire.DefaultClientConnect()
@@ -155,10 +155,13 @@ func (c *conn) HandleBlock(b []byte) (at, need int, err error) {
 		if c.s.trace {
 			c.traceIn(&op)
 		}
-		switch op.Kind {
-		case wire.KindPub:
+		if op.Kind == wire.KindPub {
 			busy = true
 			c.publish(&op)
+			continue
+		}
+		c.settle()
+		switch op.Kind {
 		case wire.KindSub:
 			busy = true
 			c.subscribe(&op)
@@ -241,6 +244,7 @@ func (c *conn) ponged() {
 
 func (c *conn) ok() {
 	if c.verbose {
+		c.settle()
 		c.t.Write(lineOK)
 	}
 }
@@ -250,7 +254,16 @@ func (c *conn) fail(text string) {
 	if c.s.trace {
 		c.log().Tracef("->> [-ERR %s]", text)
 	}
+	c.settle()
 	c.t.Write(wire.AppendErr(nil, text))
+}
+
+// settle hands over the messages that were put off, before anything of our own is
+// queued and before interest changes.
+func (c *conn) settle() {
+	if c.pub != nil {
+		c.pub.inlet.Settle()
+	}
 }
 
 // fatal queues an -ERR, if there is a text, and returns the error that ends the

@@ -21,16 +21,90 @@ func (c *conn) Deliver(m *broker.Msg, s *broker.Sub) bool {
 	if len(reply) > 0 && m.From.Class != broker.Client && (reply[0] == '$' || reply[0] == '_') {
 		subj, reply = c.outside(subj, reply)
 	}
-	b := c.t.Reserve(len(subj) + len(s.SID) + len(reply) + len(m.Payload) + lineRoom)
+	b := c.reserve(len(subj) + len(s.SID) + len(reply) + len(m.Payload) + lineRoom)
 	if b == nil {
 		return false
 	}
-	o, st := &c.out, &s.State
-	if o.closed || st.Gone || st.Max > 0 && st.Delivered >= st.Max ||
-		st.Filter && !o.permissions.Delivers(subj, s.Queue) {
+	if !c.out.takes(s, subj) {
 		c.t.Cancel()
 		return false
 	}
+	c.t.Commit(c.render(b, m, s, subj, reply))
+	if c.s.trace {
+		c.traceOut(subj, s, reply, m.HdrLen, m.Payload)
+	}
+	return true
+}
+
+// batchRoom is about how much of a batch is appended at a time: small against a
+// chunk of the queue.
+const batchRoom = 16 << 10
+
+// DeliverBatch implements broker.BatchSink.
+func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub) (n int) {
+	if len(ms) == 0 || ms[0].From == s.Port && c.noEcho {
+		return 0
+	}
+	if ms[0].From.Class != broker.Client || c.s.trace {
+		for i := range ms {
+			if c.Deliver(&ms[i], s) {
+				n++
+			}
+		}
+		return n
+	}
+	fixed := len(s.SID) + lineRoom
+	for len(ms) > 0 {
+		size, k := 0, 0
+		for k < len(ms) && (k == 0 || size < batchRoom) {
+			m := &ms[k]
+			size += fixed + len(m.Subject) + len(m.Reply) + len(m.Payload)
+			k++
+		}
+		b := c.reserve(size)
+		if b == nil {
+			return n
+		}
+		had := n
+		for i := range ms[:k] {
+			m := &ms[i]
+			if !c.out.takes(s, m.Subject) {
+				break
+			}
+			b = c.render(b, m, s, m.Subject, m.Reply)
+			n++
+		}
+		if n == had {
+			c.t.Cancel()
+			return n
+		}
+		c.t.Commit(b)
+		ms = ms[k:]
+	}
+	return n
+}
+
+// reserve is transport's Reserve, with one attempt to write what is queued when
+// the queue would pass its limit: before a connection is cut off for being slow
+// its socket is asked.
+func (c *conn) reserve(n int) []byte {
+	if b := c.t.TryReserve(n, c.s.limits.MaxPending); b != nil {
+		return b
+	}
+	c.t.Flush()
+	return c.t.Reserve(n)
+}
+
+// takes tells whether a message on subj may be queued for s now.
+func (o *delivery) takes(s *broker.Sub, subj []byte) bool {
+	st := &s.State
+	return !(o.closed || st.Gone || st.Max > 0 && st.Delivered >= st.Max ||
+		st.Filter && !o.permissions.Delivers(subj, s.Queue))
+}
+
+// render appends a message to what was reserved, and counts it.
+func (c *conn) render(b []byte, m *broker.Msg, s *broker.Sub, subj, reply []byte) []byte {
+	o, st := &c.out, &s.State
 	hdr, payload := m.HdrLen, m.Payload
 	if hdr > 0 && !o.headers {
 		hdr, payload = 0, payload[hdr:]
@@ -47,11 +121,7 @@ func (c *conn) Deliver(m *broker.Msg, s *broker.Sub) bool {
 	o.bytes += int64(len(payload))
 	b = wire.AppendClientMsg(b, subj, s.SID, reply, hdr, len(payload))
 	b = append(b, payload...)
-	c.t.Commit(append(b, wire.CRLF...))
-	if c.s.trace {
-		c.traceOut(subj, s, reply, hdr, payload)
-	}
-	return true
+	return append(b, wire.CRLF...)
 }
 
 // outside turns what servers say to each other in a reply into what a client

@@ -40,7 +40,11 @@ func (c *conn) publish(op *wire.Op) {
 	}
 	m := &p.msg
 	m.Subject, m.Reply, m.HdrLen, m.Payload = op.Subject, op.Reply, op.HdrLen, op.Payload
-	if p.inlet.Publish(m) == 0 && c.noResp && len(op.Reply) > 0 {
+	if !c.noResp || len(op.Reply) == 0 {
+		p.inlet.Enqueue(m)
+		return
+	}
+	if p.inlet.Publish(m) == 0 {
 		c.noResponders(p, op)
 	}
 }
