@@ -15,7 +15,7 @@ import (
 
 // accept serves one connection of the listener.
 func (s *Service) accept(nc net.Conn) {
-	release, busy := s.gate.enter()
+	release, busy := s.gate.enter(time.Now())
 	defer release()
 	if busy > 0 {
 		s.shed(nc, busy)

@@ -59,6 +59,7 @@ type conn struct {
 	outMsgs, outBytes int64
 
 	oversized atomic.Int64
+	dropped   atomic.Int64
 	denied    atomic.Int64
 
 	mu  sync.Mutex
@@ -335,8 +336,9 @@ func (l *conn) DeliverOnce(m *broker.Msg, plain bool, groups [][]byte) bool {
 	for _, g := range groups {
 		n += len(g) + 1
 	}
-	b := l.c.Reserve(n)
+	b := l.c.TryReserve(n, maxPending)
 	if b == nil {
+		l.dropped.Add(1)
 		return false
 	}
 	b = wire.AppendLeafMsg(b, m.Subject, m.Reply, groups, hdr, len(payload))
@@ -386,7 +388,7 @@ func (l *conn) Info(subs bool) link.Info {
 	d := Details{
 		ServerID: l.peer.id, Cluster: l.peer.cluster, Version: l.peer.version,
 		IsSpoke: !l.hub, IsIsolated: l.peer.isolated, Solicited: l.remote != nil,
-		Oversized: l.oversized.Load(), Denied: l.denied.Load(),
+		Oversized: l.oversized.Load(), Denied: l.denied.Load(), Dropped: l.dropped.Load(),
 	}
 	if m := l.compression.Load(); m != nil {
 		d.Compression = string(*m)

@@ -23,6 +23,7 @@ type ending struct {
 	detail string // for the log; "" if text says it
 	cause  cause
 	retry  time.Duration // for causeBusy: what the hub asked for
+	first  bool          // the preferred address is next
 }
 
 func (e *ending) Error() string {

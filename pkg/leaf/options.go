@@ -68,9 +68,11 @@ type Details struct {
 	URL         string // that we dialed
 	Compression string // mode of our sending side
 	// Oversized and Denied count messages that were not sent because the peer's
-	// limit or the permissions forbid it.
+	// limit or the permissions forbid it, Dropped those for which there was no room
+	// because the peer takes them too slowly.
 	Oversized int64
 	Denied    int64
+	Dropped   int64
 	// Subscriptions is the peer's interest, when asked for.
 	Subscriptions []string
 }
@@ -119,12 +121,13 @@ const (
 	defaultFallback     = 50 * time.Millisecond
 	connectInfoTimeout  = 2 * time.Second // from CONNECT to the INFO that answers it
 	firstPing           = time.Second
-	maxPending          = 256 << 20
+	maxPending          = 256 << 20 // then messages are dropped; interest is not
 	finishLimit         = time.Second
 	handshakesPerCPU    = 200
 	leafProto           = 3 // message tracing
 	unackedLimit        = 15 * time.Second
 	defaultDrainSpread  = 30 * time.Second
+	defaultFailBack     = 30 * time.Minute
 	keepIdle            = 30 * time.Second // then the kernel probes
 	keepEvery           = 5 * time.Second
 )

@@ -123,12 +123,15 @@ func (r *remote) run(ctx context.Context) {
 		}
 		a := r.finished(e, up)
 		same = up >= healthyAfter && a.retry == 0
+		if e.first {
+			r.addrs.rewind()
+		}
 		r.tried++
 		if e.cause == causeDial && r.tried < r.addrs.len() {
 			continue // nobody there: the next address, at once
 		}
 		r.tried = 0
-		r.wait(ctx, r.back.next(r.policy(), a, random))
+		r.wait(ctx, r.back.next(r.policy(), a, r.svc.random))
 	}
 	r.set(RemoteStopped, func() { r.next = time.Time{} })
 }
@@ -171,12 +174,49 @@ func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duratio
 		r.tries, r.lastErr, r.next, r.upSince, r.link = 0, "", time.Time{}, time.Now(), l
 	})
 	r.tried = 0
+	gone, stop := context.WithCancel(ctx)
+	defer stop()
+	if r.cfg.NoRandomize && u.Host != r.cfg.URLs[0].Host {
+		r.svc.wg.Go(func() { r.watchPreferred(gone, l) })
+	}
 	e := l.serve(nil)
 	up := time.Since(l.opened)
 	r.set(RemoteDialing, func() { r.link, r.upSince = nil, time.Time{} })
 	l.close(e)
 	return e, up
 }
+
+// watchPreferred ends a link to another hub than the first of an ordered list once that one can be
+// reached and the link is idle, so that the remote goes back there. It ends with ctx.
+func (r *remote) watchPreferred(ctx context.Context, l *conn) {
+	every := r.svc.failBack
+	for seen := int64(-1); ; {
+		t := time.NewTimer(every + r.svc.random(every/5))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		now := l.c.BytesIn() + l.c.BytesOut()
+		idle := seen >= 0 && now-seen < idleBytes
+		seen = now
+		if !idle {
+			continue
+		}
+		d := net.Dialer{Timeout: r.svc.settings.DialTimeout}
+		nc, err := d.DialContext(ctx, "tcp", r.cfg.URLs[0].Host)
+		if err != nil {
+			continue
+		}
+		nc.Close()
+		l.stop(&ending{reason: wire.ReasonClientClosed, detail: "going back to the preferred hub", cause: causeMoved, first: true})
+		return
+	}
+}
+
+// idleBytes is what keeping a link alive may take between two looks.
+const idleBytes = 64 << 10
 
 // finished notes how an attempt ended.
 func (r *remote) finished(e *ending, up time.Duration) attempt {

@@ -266,8 +266,10 @@ func (s *script) start(d *datadriven.TestData) {
 		r.URLs = []*url.URL{{Scheme: "nats-leaf", Host: ln.Addr().String()}}
 		r.Compression = l.Compression
 		l.Remotes = []config.LeafRemote{r}
-		hurried(n)
+		l.Reconnect = 20 * time.Second
 	})
+	// What comes after the first failure is told, not waited for.
+	s.n.s.random = func(n time.Duration) time.Duration { return n }
 	if err := errors.Join(s.n.c.Start(), s.n.s.Start()); err != nil {
 		s.t.Fatal(err)
 	}

@@ -28,6 +28,8 @@ type Service struct {
 	tls      *tls.Config // of the listener, nil without TLS
 	gate     gate
 	remotes  []*remote
+	random   func(time.Duration) time.Duration // uniform in [0, n]
+	failBack time.Duration                     // until a remote looks for its preferred hub again
 
 	ln      *link.Listener
 	host    string // as told in INFO
@@ -56,7 +58,11 @@ func New(o Options) *Service {
 	s := &Service{opts: o, conns: make(map[*conn]struct{}), accounts: make(map[string]*account)}
 	s.settings = o.settings()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.random, s.failBack = random, defaultFailBack
 	s.gate.limit = o.MaxHandshakes
+	if t := s.settings.TLS; t != nil {
+		s.gate.rate = t.ConnectionRateLimit
+	}
 	if s.gate.limit <= 0 {
 		s.gate.limit = handshakesPerCPU * runtime.GOMAXPROCS(0)
 	}
@@ -246,9 +252,9 @@ func (s *Service) newConn(nc net.Conn, r *remote) (*conn, error) {
 	l.log = s.opts.Log.WithPrefix(fmt.Sprintf("%s - lid:%d", nc.RemoteAddr(), l.id))
 	l.rules.Store(&rules{})
 	c, err := transport.New(nc, transport.Options{
-		MaxPending: maxPending, WriteDeadline: s.settings.WriteDeadline,
-		WriteRetry: s.settings.WriteTimeout != config.WriteTimeoutClose,
-		OnSlow:     func() { l.log.RateLimitedWarnf("Slow Consumer Detected: the other side takes data slowly") },
+		WriteDeadline: s.settings.WriteDeadline,
+		WriteRetry:    s.settings.WriteTimeout != config.WriteTimeoutClose,
+		OnSlow:        func() { l.log.RateLimitedWarnf("Slow Consumer Detected: the other side takes data slowly") },
 	})
 	if err != nil {
 		return nil, err
@@ -345,36 +351,6 @@ func (s *Service) renamed() {
 			l.stop(&ending{reason: wire.ReasonClusterNameConflict, cause: causeMoved})
 		}
 	}
-}
-
-// gate counts links that are opening.
-type gate struct {
-	mu    sync.Mutex
-	limit int
-	n     int
-}
-
-// busyRetry is how long those wait who come in too great a number: as many as may be
-// opening at a time are open by then, with time to spare.
-const busyRetry = 2 * time.Second
-
-// enter lets one more in; release, which may be called twice, lets it out. With busy > 0 it
-// is to come back after that time.
-func (g *gate) enter() (release func(), busy time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.n >= g.limit {
-		return func() {}, busyRetry
-	}
-	g.n++
-	var once sync.Once
-	return func() {
-		once.Do(func() {
-			g.mu.Lock()
-			g.n--
-			g.mu.Unlock()
-		})
-	}, 0
 }
 
 var _ broker.Watcher = (*conn)(nil)

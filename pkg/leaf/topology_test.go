@@ -175,6 +175,74 @@ func TestFailOver(t *testing.T) {
 	})
 }
 
+// When the preferred hub is back, an idle remote goes back to it.
+func TestFailBack(t *testing.T) {
+	ports, err := procs.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	preferred := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	two := startNode(t, "TWO", listening)
+	l := newNode(t, "EDGE", hurried, dialing(preferred, func(r *config.LeafRemote) {
+		r.URLs = append(r.URLs, parseAll(t, "nats-leaf://"+two.addr())...)
+	}))
+	l.s.failBack = 20 * time.Millisecond
+	l.start()
+	two.links(1)
+	one := startNode(t, "ONE", func(n *node) { n.cfg.LeafNodes.Listen = config.Listen{Host: "127.0.0.1", Port: ports[0]} })
+	one.links(1)
+	two.links(0)
+	traffic(t, one, l)
+}
+
+// Beyond a number of handshakes a second newcomers are sent away.
+func TestGateRate(t *testing.T) {
+	g := gate{limit: 100, rate: 3}
+	now := time.Now()
+	for i := range 5 {
+		release, busy := g.enter(now)
+		if (busy > 0) != (i >= 3) {
+			t.Errorf("newcomer %d: busy %s", i, busy)
+		}
+		release()
+		release()
+	}
+	if _, busy := g.enter(now.Add(time.Second)); busy > 0 || g.n != 1 {
+		t.Errorf("a second later: busy %s, %d are opening", busy, g.n)
+	}
+}
+
+// A peer that stops reading costs a bounded queue, and messages only (check 25).
+func TestSlowPeer(t *testing.T) {
+	s := &script{t: t}
+	h := startNode(t, "HUB", listening, compressing(config.CompressionOff))
+	s.n = h
+	s.use(net.Dial("tcp", h.addr()))
+	defer s.c.Close()
+	s.recv(1)
+	s.write("CONNECT " + fields("", leafFields) + "\r\nLS+ flood\r\nPING\r\n")
+	s.until("PONG")
+	l := h.reg.Open()[0].(*conn)
+	m := &broker.Msg{Account: l.acct.Account, Subject: []byte("flood"), Payload: make([]byte, 1<<20)}
+	refused := 0
+	for range 400 {
+		if !l.DeliverOnce(m, true, nil) {
+			refused++
+		}
+	}
+	l.Flush()
+	if p := l.c.Pending(); refused == 0 || p > maxPending {
+		t.Errorf("%d of 400 MiB refused, %d bytes pending", refused, p)
+	}
+	if d := l.Info(false).More.(Details); d.Dropped != int64(refused) {
+		t.Errorf("%d refused, %d counted", refused, d.Dropped)
+	}
+	if h.reg.Len() != 1 {
+		t.Error("the link did not survive")
+	}
+	l.Close(wire.ReasonSlowPending)
+}
+
 // A hub tells of the other members of its cluster, and a leaf node that may uses them (15.3).
 func TestGossip(t *testing.T) {
 	two := startNode(t, "TWO", listening)

@@ -60,6 +60,9 @@ func (a *addresses) next(same bool) *url.URL {
 	return all[i]
 }
 
+// rewind makes the first address the next.
+func (a *addresses) rewind() { a.current = "" }
+
 // learn replaces the told addresses. Those of the settings are not told again.
 func (a *addresses) learn(list []string) {
 	a.learned = nil
