@@ -7,9 +7,14 @@ import (
 	"os"
 
 	"github.com/banyanmq/banyan/pkg/border"
+	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/cli"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/daemon"
+	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/monitor/gatewayview"
+	"github.com/banyanmq/banyan/pkg/monitor/routeview"
+	"github.com/banyanmq/banyan/pkg/system"
 )
 
 func main() {
@@ -30,9 +35,23 @@ func build(p *daemon.Process) error {
 	if err != nil {
 		return err
 	}
-	p.Add(daemon.ServicePart("border", "gateway", "nats", b))
+	http := monitor.New(monitor.Options{
+		Server: p.Server, Config: p.Config, Broker: p.Broker, Routes: p.Routes, Gateways: p.Gateways,
+		Draining: p.Draining(), Log: p.Log,
+		Hooks: monitor.Hooks{
+			Route: routeview.Details, RouteAddr: b.RouteAddr,
+			Gateway: gatewayview.Details, GatewayAddr: b.Addr, GatewayAccounts: gatewayview.Accounts(b.Gateways().Status),
+		},
+	})
+	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", "http", http))
+	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", system.New(system.Options{
+		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
+		Routes: p.Routes, Gateways: p.Gateways, Reach: broker.FromClientAtBorder, Draining: p.Draining(), Log: p.Log,
+	})))
+	p.Add(daemon.ServicePart(daemon.Mesh, "border", "gateway", "nats", b))
 	// The routes live and die with the border; this part is there for the ports file.
 	p.Add(daemon.Part{
+		Phase:    daemon.Mesh,
 		Name:     "routes",
 		Start:    func() error { return nil },
 		Endpoint: &daemon.Endpoint{Kind: "cluster", Scheme: "nats", Addr: b.RouteAddr},

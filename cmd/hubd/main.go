@@ -80,7 +80,7 @@ func build(p *daemon.Process) error {
 	}
 
 	observe(p, hooks, clients)
-	part := daemon.ServicePart("client listener", "nats", scheme(p.Config.Client.TLS), clients)
+	part := daemon.ServicePart(daemon.Intake, "client listener", "nats", scheme(p.Config.Client.TLS), clients)
 	part.Drain = func(ctx context.Context) {
 		if routes != nil && p.Clients.Len() > 0 {
 			routes.LameDuck()
@@ -95,10 +95,10 @@ func build(p *daemon.Process) error {
 	}
 	p.Add(part)
 	if leafs != nil {
-		p.Add(daemon.ServicePart("leaf listener", "leafnodes", scheme(p.Config.LeafNodes.TLS), leafs))
+		p.Add(daemon.ServicePart(daemon.Intake, "leaf listener", "leafnodes", scheme(p.Config.LeafNodes.TLS), leafs))
 	}
 	if routes != nil {
-		p.Add(daemon.ServicePart("cluster listener", "cluster", scheme(p.Config.Cluster.TLS), routes))
+		p.Add(daemon.ServicePart(daemon.Mesh, "cluster listener", "cluster", scheme(p.Config.Cluster.TLS), routes))
 	}
 	return nil
 }
@@ -118,8 +118,8 @@ func observe(p *daemon.Process, hooks monitor.Hooks, clients *client.Service) {
 		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs,
 		Draining: p.Draining(), Hooks: hooks, Log: p.Log,
 	})
-	p.Add(daemon.ServicePart("monitoring listener", "monitoring", "http", http))
-	p.Add(daemon.ServicePart("system services", "", "", system.New(system.Options{
+	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", "http", http))
+	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
 		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs,
 		Draining: p.Draining(), LameDuck: clients.LameDuck, Log: p.Log,

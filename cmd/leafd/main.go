@@ -49,19 +49,19 @@ func build(p *daemon.Process) error {
 		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs,
 		Clients: p.Clients, Leafs: p.Leafs, Draining: p.Draining(), Hooks: hooks, Log: p.Log,
 	})
-	p.Add(daemon.ServicePart("monitoring listener", "monitoring", "http", http))
-	p.Add(daemon.ServicePart("system services", "", "", system.New(system.Options{
+	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", "http", http))
+	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
 		Clients: p.Clients, Leafs: p.Leafs, Draining: p.Draining(), LameDuck: clients.LameDuck, Log: p.Log,
 	})))
 
-	part := daemon.ServicePart("client listener", "nats", "nats", clients)
+	part := daemon.ServicePart(daemon.Intake, "client listener", "nats", "nats", clients)
 	part.Drain = func(ctx context.Context) {
 		clients.Drain(ctx, p.Config.LameDuck.Duration, p.Config.LameDuck.Grace)
 	}
 	p.Add(part)
 	if leafs != nil {
-		p.Add(daemon.ServicePart("leaf links", "leafnodes", "nats", leafs))
+		p.Add(daemon.ServicePart(daemon.Intake, "leaf links", "leafnodes", "nats", leafs))
 	}
 	return nil
 }

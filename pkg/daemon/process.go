@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -19,11 +21,22 @@ import (
 	"github.com/banyanmq/banyan/pkg/version"
 )
 
+// Phase says when a part is stopped: what takes work in before what carries it on.
+type Phase int
+
+// The phases, in the order of stopping.
+const (
+	Intake   Phase = iota // clients, leaf links
+	Services              // what we serve ourselves
+	Mesh                  // links to the rest of the cluster and to other regions
+	Watching              // what lets people look in
+)
+
 // Part is one thing that a daemon is made of. Parts are started in the order in
-// which they were added and stopped in the same order, so that what takes work
-// in stops before what carries it on. All functions but Start may be nil.
+// which they were added and stopped by phase. All functions but Start may be nil.
 type Part struct {
-	Name string
+	Name  string
+	Phase Phase
 	// Start must not block beyond opening listeners; what it starts ends with Stop.
 	Start func() error
 	// Drain stops gently: it returns when the part's connections are gone, or
@@ -236,8 +249,10 @@ func (p *Process) Drain(ctx context.Context) {
 // Stop stops all parts that were started.
 func (p *Process) Stop() {
 	p.Log.Noticef("Initiating Shutdown...")
-	for i := range p.parts[:p.started] {
-		if f := p.parts[i].Stop; f != nil {
+	running := slices.Clone(p.parts[:p.started])
+	slices.SortStableFunc(running, func(a, b Part) int { return cmp.Compare(a.Phase, b.Phase) })
+	for i := range running {
+		if f := running[i].Stop; f != nil {
 			f()
 		}
 	}

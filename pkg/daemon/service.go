@@ -18,8 +18,8 @@ type drainer interface{ Drain(ctx context.Context) }
 
 // ServicePart makes a part of a service. kind and scheme are for the ports
 // file; see [Endpoint].
-func ServicePart(name, kind, scheme string, s Service) Part {
-	part := Part{Name: name, Start: s.Start, Stop: s.Close, Endpoint: &Endpoint{Kind: kind, Scheme: scheme, Addr: s.Addr}}
+func ServicePart(phase Phase, name, kind, scheme string, s Service) Part {
+	part := Part{Phase: phase, Name: name, Start: s.Start, Stop: s.Close, Endpoint: &Endpoint{Kind: kind, Scheme: scheme, Addr: s.Addr}}
 	if d, ok := s.(drainer); ok {
 		part.Drain = d.Drain
 	}
