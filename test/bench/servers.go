@@ -84,12 +84,22 @@ const (
 type servers struct {
 	site
 	procs []*procs.Process
+	ports *procs.Reservation // nil if all ports are the kernel's choice
+}
+
+// reserve takes ports for listeners that the peers must know before they start.
+func (s *servers) reserve(n int) (ports []int, err error) {
+	if s.ports, err = procs.Reserve(n); err != nil {
+		return nil, err
+	}
+	return s.ports.Ports, nil
 }
 
 func (s *servers) stop() {
 	for _, p := range s.procs {
 		p.Kill()
 	}
+	_ = s.ports.Close()
 }
 
 // logs are the last lines of every process, for errors.
@@ -130,7 +140,47 @@ func (s *side) start(sc *scenario) (*servers, error) {
 	if sc.back {
 		v.pub, v.sub = v.sub, v.pub
 	}
+	if sc.topo != "" && sc.topo != single {
+		if err := v.linked(); err != nil {
+			logs := v.logs()
+			v.stop()
+			return nil, fmt.Errorf("side %s: %w\n%s", s.Name, err, logs)
+		}
+	}
 	return v, nil
+}
+
+// linked waits until the link between the servers carries messages both ways. Subscriptions made while a link comes up are
+// a matter of their own (the reference server misses one now and then); here only the cost of messages is measured.
+func (v *servers) linked() error {
+	there := site{pub: v.pub, sub: v.sub}
+	back := site{pub: v.sub, sub: v.pub}
+	deadline := time.Now().Add(patience)
+	for _, at := range []*site{&there, &back} {
+		for run := uint16(linkRuns); ; run++ {
+			err := tryLink(run, at)
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// linkRuns is where the session numbers of linked begin.
+const linkRuns = 60_000
+
+func tryLink(run uint16, at *site) error {
+	s, err := newSession(run, at)
+	if err != nil {
+		return err
+	}
+	s.reach = time.Second
+	d := &deliverySession{session: s, spec: delivery{pubs: 1, subscribers: 1, size: stampLen}}
+	return errors.Join(d.connect(), s.Close())
 }
 
 // common is the part of the settings that every server has.
@@ -191,7 +241,7 @@ func (s *side) startSingle(ctx context.Context, v *servers, sc *scenario) error 
 
 // startByFlags is for servers without a ports file: the port is chosen before.
 func (s *side) startByFlags(ctx context.Context, v *servers) (string, error) {
-	free, err := procs.FreePorts(1)
+	free, err := v.reserve(1)
 	if err != nil {
 		return "", err
 	}
@@ -215,7 +265,7 @@ func (s *side) startByFlags(ctx context.Context, v *servers) (string, error) {
 }
 
 func (s *side) startRoute(ctx context.Context, v *servers, sc *scenario) (err error) {
-	free, err := procs.FreePorts(2)
+	free, err := v.reserve(2)
 	if err != nil {
 		return err
 	}
@@ -232,7 +282,7 @@ func (s *side) startRoute(ctx context.Context, v *servers, sc *scenario) (err er
 
 // startLeaf puts publishers on the leaf node and subscribers on the hub.
 func (s *side) startLeaf(ctx context.Context, v *servers, sc *scenario) (err error) {
-	free, err := procs.FreePorts(1)
+	free, err := v.reserve(1)
 	if err != nil {
 		return err
 	}
@@ -257,7 +307,7 @@ func (s *side) startLeaf(ctx context.Context, v *servers, sc *scenario) (err err
 
 // startGateway makes two regions: of one server each for the reference, of a hub and a gateway process each for ours.
 func (s *side) startGateway(ctx context.Context, v *servers, sc *scenario) (err error) {
-	free, err := procs.FreePorts(4)
+	free, err := v.reserve(4)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ type session struct {
 	site *site
 	now  func() int64
 
+	reach time.Duration // how long the first message may take to all receivers
+
 	mu    sync.Mutex
 	loop  *loop
 	hist  histogram // latencies of this phase; guarded by mu
@@ -54,7 +56,7 @@ type publisher struct {
 }
 
 func newSession(run uint16, at *site) (*session, error) {
-	s := &session{run: run, site: at, now: clock(), failed: make(chan struct{})}
+	s := &session{run: run, site: at, now: clock(), reach: patience, failed: make(chan struct{})}
 	l, err := newLoop(&s.mu, s.now, s.fail)
 	if err != nil {
 		return nil, err
@@ -191,7 +193,7 @@ func (s *session) await(done func() (bool, int64), lost func() error) error {
 // probe waits until each publisher's messages reach every unit that wants them: interest travels on its own over routes,
 // gateways and leaf links.
 func (s *session) probe() error {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(s.reach)
 	for _, p := range s.flows {
 		if p.progress == nil {
 			continue
@@ -217,7 +219,7 @@ func (s *session) probe() error {
 				break
 			}
 			if time.Now().After(deadline) {
-				return fmt.Errorf("no way from publisher %d to %s within %v", p.id, missing, patience)
+				return fmt.Errorf("no way from publisher %d to %s within %v", p.id, missing, s.reach)
 			}
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,19 +85,4 @@ func (p *Process) Ports(ctx context.Context) (Ports, error) {
 			return Ports{}, fmt.Errorf("%w: %w; last lines of %s:\n%s", last, context.Cause(ctx), p.name(), p.Log.Tail(10))
 		}
 	}
-}
-
-// FreePorts returns n different TCP ports that are free on 127.0.0.1 now. Use them only where a process can't be told to
-// take any port and report it: somebody else may take them in between.
-func FreePorts(n int) ([]int, error) {
-	ports := make([]int, 0, n)
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("looking for a free port: %w", err)
-		}
-		defer l.Close() // held until all are chosen, so that they differ
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }

@@ -210,22 +210,42 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestFreePorts(t *testing.T) {
-	ports, err := FreePorts(20)
+func TestReservedPortsAreForThoseWhoNameThem(t *testing.T) {
+	r, err := Reserve(20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[int]bool{}
-	for _, p := range ports {
-		if seen[p] {
-			t.Errorf("port %d twice", p)
+	reserved := map[int]bool{}
+	for _, p := range r.Ports {
+		reserved[p] = true
+	}
+	if len(reserved) != 20 {
+		t.Fatalf("%d different ports, want 20", len(reserved))
+	}
+	for range 500 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-		seen[p] = true
+		defer l.Close()
+		if port := l.Addr().(*net.TCPAddr).Port; reserved[port] {
+			t.Fatalf("reserved port %d was given away", port)
+		}
+	}
+	for _, p := range r.Ports {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
 		if err != nil {
-			t.Fatalf("port %d is not free: %v", p, err)
+			t.Fatalf("nobody can listen on reserved port %d: %v", p, err)
 		}
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
 		l.Close()
+	}
+	if err := errors.Join(r.Close(), r.Close()); err != nil {
+		t.Error(err)
 	}
 }
 
