@@ -439,8 +439,13 @@ func (s *Service) Close() {
 		return
 	}
 	s.cancel()
+	// Both at once: hubs and remotes alike shall look for another gwd now.
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		s.routes.Close()
+	}()
 	s.gateways.Close()
-	s.routes.Close()
 	s.wg.Wait()
 	s.replies.stop()
 }

@@ -59,7 +59,7 @@ func (h *hub) Deliver(*broker.Msg, *broker.Sub) bool { return false }
 func (h *hub) DeliverOnce(m *broker.Msg, _ bool, groups [][]byte) bool {
 	line := string(wire.AppendRouteMsg(nil, nil, []byte(m.Account.Name), m.Subject, m.Reply, groups, m.HdrLen, len(m.Payload)))
 	h.mu.Lock()
-	h.got = append(h.got, strings.TrimSpace(line)+" "+string(m.Payload))
+	h.got = append(h.got, strings.TrimSpace(line)+" "+strings.ReplaceAll(string(m.Payload), "\r\n", `\r\n`))
 	h.mu.Unlock()
 	return true
 }
@@ -277,3 +277,5 @@ func (r *raw) until(begin string) (lines []string) {
 func msgWithHeader(a *broker.Account, subj, hdr, body string) *broker.Msg {
 	return &broker.Msg{Account: a, Subject: []byte(subj), HdrLen: len(hdr), Payload: []byte(hdr + body), Listed: true}
 }
+
+func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReader(nc) }
