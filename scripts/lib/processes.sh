@@ -1,0 +1,113 @@
+# Processes of the demo: start, wait, kill, clean up. Sourced by scripts/demo.sh.
+#
+# Each process has a directory $DIR/NAME with its settings, its log, its process
+# id (pid) and, for daemons, the file in which it says what it listens on.
+
+# --- what is said -------------------------------------------------------------
+
+say() { printf '%s\n' "$*"; }
+saw() { printf '   %s\n' "$*"; }
+scene() {
+	SCENE=$1
+	printf '\nScene %s: %s\n' "$1" "$2"
+}
+
+# fail TEXT: the scene went wrong. Settings and logs stay.
+fail() {
+	printf '\nFAILED%s: %s\n' "${SCENE:+ in scene $SCENE}" "$*" >&2
+	exit 1
+}
+
+# --- waiting ------------------------------------------------------------------
+
+now() { date +%s; }
+
+# await SECONDS COMMAND...: until the command succeeds; fails when the time is over.
+await() {
+	await_end=$(($(now) + $1))
+	shift
+	until "$@"; do
+		[ "$(now)" -lt "$await_end" ] || return 1
+		sleep 0.05
+	done
+}
+
+pid() { cat "$DIR/$1/pid" 2>/dev/null || echo none; }
+alive() { kill -0 "$(pid "$1")" 2>/dev/null; }
+gone() { ! alive "$1"; }
+
+# lines NAME: how many lines the process has printed.
+lines() { wc -l <"$DIR/$1/out"; }
+has_lines() { [ "$(lines "$1")" -ge "$2" ]; }
+
+# --- starting -----------------------------------------------------------------
+
+# start NAME COMMAND...: a process in the background. What it prints goes to
+# $DIR/NAME/out, its complaints to $DIR/NAME/log. Its stdin is $DIR/NAME/orders if
+# there is such a pipe, else empty.
+start() {
+	start_name=$1
+	shift
+	mkdir -p "$DIR/$start_name"
+	start_stdin=/dev/null
+	[ ! -p "$DIR/$start_name/orders" ] || start_stdin=$DIR/$start_name/orders
+	"$@" <>"$start_stdin" >"$DIR/$start_name/out" 2>>"$DIR/$start_name/log" &
+	echo $! >"$DIR/$start_name/pid"
+	case " $STARTED " in
+	*" $start_name "*) ;;
+	*) STARTED="$STARTED $start_name" ;;
+	esac
+}
+
+# launch NAME...: starts the daemons whose settings lie in their directories.
+launch() {
+	for launch_name in "$@"; do
+		for launch_file in "$DIR/$launch_name"/*.yaml; do
+			launch_daemon=$(basename "$launch_file" .yaml)
+			start "$launch_name" "$BIN/$launch_daemon" -c "$launch_file"
+		done
+	done
+}
+
+ports_file() { echo "$DIR/$1"/*d_"$(pid "$1")".ports; }
+listens() { [ -s "$(ports_file "$1")" ] || gone "$1"; }
+
+# up NAME...: waits until each daemon listens, and notes on which ports.
+up() {
+	for up_name in "$@"; do
+		await "$PATIENCE" listens "$up_name" || fail "$up_name does not listen after $PATIENCE s"
+		alive "$up_name" || fail "$up_name ended: $(tail -n 3 "$DIR/$up_name/log")"
+		cp "$(ports_file "$up_name")" "$DIR/$up_name/ports.json"
+	done
+}
+
+# port NAME KIND: the port on which a daemon listens for nats (clients), cluster,
+# leafnodes, gateway or monitoring. Before its first start: -1, any.
+port() {
+	port_number=
+	[ ! -f "$DIR/$1/ports.json" ] ||
+		port_number=$(sed -n 's/.*"'"$2"'":\["[a-z]*:\/\/[^"]*:\([0-9]*\)".*/\1/p' "$DIR/$1/ports.json")
+	echo "${port_number:--1}"
+}
+
+# --- ending -------------------------------------------------------------------
+
+# stop NAME...: asks them to end, waits until they have, and makes sure.
+stop() {
+	for stop_name in "$@"; do
+		kill "$(pid "$stop_name")" 2>/dev/null
+	done
+	for stop_name in "$@"; do
+		await 5 gone "$stop_name" || kill -9 "$(pid "$stop_name")" 2>/dev/null
+		wait "$(pid "$stop_name")" 2>/dev/null
+		rm -f "$DIR/$stop_name/pid"
+	done
+	return 0
+}
+
+# murder NAME: kill -9. It has no chance to say goodbye.
+murder() {
+	kill -9 "$(pid "$1")"
+	wait "$(pid "$1")" 2>/dev/null
+	rm -f "$DIR/$1/pid"
+}
