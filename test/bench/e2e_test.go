@@ -255,6 +255,29 @@ func TestProgrammeOnTheReferenceServer(t *testing.T) {
 	}
 }
 
+func TestMergeKeepsWhatWasNotRunAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old.json")
+	old := report{Sides: []*side{{Name: "A", Version: "1"}}, Results: []result{{Name: "reqrep-1", Verdict: "old"}, {Name: "1to1-16", Verdict: "old"}}}
+	if err := old.writeJSON(path); err != nil {
+		t.Fatal(err)
+	}
+	now := report{Sides: []*side{{Name: "A", Version: "1"}}, Results: []result{{Name: "reqrep-1", Verdict: "new"}, {Name: "publish-16", Verdict: "new"}}}
+	if err := now.merge(path); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range now.Results {
+		got = append(got, r.Name+" "+r.Verdict)
+	}
+	if want := "publish-16 new, 1to1-16 old, reqrep-1 new"; strings.Join(got, ", ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	other := report{Sides: []*side{{Name: "A", Version: "2"}}}
+	if err := other.merge(path); err == nil {
+		t.Error("results of another version were merged")
+	}
+}
+
 func TestUsageErrors(t *testing.T) {
 	for _, args := range [][]string{
 		{"--scenarios", "("}, {"--scenarios", "no-such-scenario"}, {"--start", "magic"}, {"--pairs", "0"}, {"extra"}, {"--a", "/no/such/server"},

@@ -27,14 +27,14 @@ const (
 func main() { os.Exit(run(os.Args[1:])) }
 
 type options struct {
-	a, b           string
-	match          *regexp.Regexp
-	named          bool // scenarios were chosen by the user
-	quick, list    bool
-	flags          bool
-	keep           bool
-	json, markdown string
-	plan           plan
+	a, b                  string
+	match                 *regexp.Regexp
+	named                 bool // scenarios were chosen by the user
+	quick, list           bool
+	flags                 bool
+	keep                  bool
+	json, merge, markdown string
+	plan                  plan
 }
 
 func parse(args []string) (options, error) {
@@ -48,6 +48,7 @@ func parse(args []string) (options, error) {
 	start := fs.String("start", "conf", "start single servers with a settings file (conf) or with -a and -p (flags)")
 	fs.BoolVar(&o.keep, "keep", false, "keep the servers' settings and directories")
 	fs.StringVar(&o.json, "json", "", "write everything to a `file`")
+	fs.StringVar(&o.merge, "merge", "", "JSON `file` of an earlier run of the same two servers: its other scenarios are reported too")
 	fs.StringVar(&o.markdown, "markdown", "", "write a table to a `file`")
 	fs.IntVar(&o.plan.pairs, "pairs", 5, "pairs of runs of each scenario")
 	fs.IntVar(&o.plan.retries, "retries", 2, "times that a pair is measured again when other programs took more than a quarter of a core")
@@ -199,6 +200,12 @@ func measureAll(o *options, sides []*side, todo []scenario) int {
 			code = exitWrong
 		}
 		rep.Results = append(rep.Results, res)
+	}
+	if o.merge != "" {
+		if err := rep.merge(o.merge); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			code = exitUsage
+		}
 	}
 	if err := rep.write(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -75,6 +75,38 @@ func (r *report) writeJSON(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
+// merge takes the scenarios that were not run now from an earlier run, in the order of the table of scenarios. Ratios are
+// within one run, so they may stand side by side; the servers must be the same.
+func (r *report) merge(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var old report
+	if err := json.Unmarshal(b, &old); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if len(old.Sides) != len(r.Sides) {
+		return fmt.Errorf("%s compares %d servers, this run %d", path, len(old.Sides), len(r.Sides))
+	}
+	for i, s := range r.Sides {
+		if old.Sides[i].Version != s.Version {
+			return fmt.Errorf("%s measured %s as side %s, this run %s", path, old.Sides[i].Version, s.Name, s.Version)
+		}
+	}
+	byName := map[string]result{}
+	for _, res := range append(old.Results, r.Results...) {
+		byName[res.Name] = res
+	}
+	r.Results = r.Results[:0:0]
+	for _, sc := range scenarios() {
+		if res, ok := byName[sc.name]; ok {
+			r.Results = append(r.Results, res)
+		}
+	}
+	return nil
+}
+
 // short prints a number with three digits that count.
 func short(v float64) string {
 	switch a := math.Abs(v); {
