@@ -222,21 +222,21 @@ func (b *border) DeliverOnce(m *broker.Msg, _ bool, groups [][]byte) bool {
 	if !as.used.Load() {
 		as.used.Store(true)
 	}
-	if c := as.conn.Load(); c != nil && c.sendBorder(m, groups, as) {
-		return true
+	if c := as.conn.Load(); c != nil {
+		if what := c.sendBorder(m, groups, as); what != gone {
+			return what == sent
+		}
 	}
 	return b.deliverSlow(as, m, groups)
 }
 
 // sendBorder queues a border message, while the account is assigned to c if as is given.
-func (c *conn) sendBorder(m *broker.Msg, groups [][]byte, as *assignment) bool {
-	if !c.send(m, "", "", groups, as) {
-		return false
-	}
-	if !c.dirtyTgt.Load() {
+func (c *conn) sendBorder(m *broker.Msg, groups [][]byte, as *assignment) outcome {
+	what := c.send(m, "", "", groups, as)
+	if what == sent && !c.dirtyTgt.Load() {
 		c.dirtyTgt.Store(true)
 	}
-	return true
+	return what
 }
 
 // Flush writes what was queued for any gwd.
@@ -273,8 +273,8 @@ func (b *border) deliverSlow(as *assignment, m *broker.Msg, groups [][]byte) boo
 			break
 		}
 		as.conn.Store(c)
-		if c.sendBorder(m, groups, nil) {
-			return true
+		if what := c.sendBorder(m, groups, nil); what != gone {
+			return what == sent
 		}
 		last = c
 	}

@@ -95,7 +95,8 @@ type conn struct {
 	reason  atomic.Uint32 // given to Close
 	active1 atomic.Int64  // unix nanoseconds of the last block with messages or interest
 
-	out broker.Counters // guarded by the transport's lock, read by anybody
+	lost atomic.Int64    // messages that found no room
+	out  broker.Counters // guarded by the transport's lock, read by anybody
 }
 
 // wait is something to be done when the nth PING has been answered.
@@ -112,7 +113,7 @@ func (s *Service) newConn(nc net.Conn, t *target, account string) (*conn, error)
 	}
 	c.log = s.o.Log.WithPrefix(fmt.Sprintf("%s - rid:%d", nc.RemoteAddr(), c.id))
 	tc, err := transport.New(nc, transport.Options{
-		MaxPending: s.o.maxPending, WriteDeadline: set.WriteDeadline,
+		MaxPending: s.o.maxPending + controlRoom, WriteDeadline: set.WriteDeadline,
 		WriteRetry: set.WriteTimeout != "close",
 		OnSlow:     func() { c.log.RateLimitedWarnf("Slow Consumer Detected: a write made headway only in part") },
 	})
@@ -271,9 +272,12 @@ func (c *conn) HandleBlock(block []byte) (consumed, need int, err error) {
 }
 
 func (c *conn) handle() error {
-	switch c.op.Kind {
-	case wire.KindMsg:
+	if c.op.Kind == wire.KindMsg {
 		c.message()
+		return nil
+	}
+	c.inlet.Settle()
+	switch c.op.Kind {
 	case wire.KindInterestAdd:
 		c.interestAdd()
 	case wire.KindInterestDel:

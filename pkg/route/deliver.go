@@ -23,13 +23,22 @@ func (c *conn) DeliverOnce(m *broker.Msg, _ bool, groups [][]byte) bool {
 	if c.peer.role == wire.RoleGateway && c.s.border != nil {
 		origin = borderOrigin
 	}
-	return c.send(m, origin, "", groups, nil)
+	return c.send(m, origin, "", groups, nil) == sent
 }
+
+// outcome of queuing a line.
+type outcome uint8
+
+const (
+	sent outcome = iota
+	full         // the peer reads too slowly: the message is lost, the link lives
+	gone         // the connection has ended, or the account is assigned to another
+)
 
 // send queues a line: GMSG if target is not empty, LMSG if origin is not, else
 // RMSG or HMSG. If as is given, the line is queued only while the account is assigned
 // to this connection, which changes under the lock of the queue.
-func (c *conn) send(m *broker.Msg, origin, target string, groups [][]byte, as *assignment) bool {
+func (c *conn) send(m *broker.Msg, origin, target string, groups [][]byte, as *assignment) outcome {
 	hdr, payload := m.HdrLen, m.Payload
 	if hdr > 0 && !c.remote.Headers {
 		payload, hdr = payload[hdr:], 0
@@ -46,13 +55,13 @@ func (c *conn) send(m *broker.Msg, origin, target string, groups [][]byte, as *a
 	for _, g := range groups {
 		n += len(g) + 1
 	}
-	b := c.tc.Reserve(n)
+	b := c.tc.TryReserve(n, c.s.o.maxPending)
 	if b == nil {
-		return false
+		return c.shed()
 	}
 	if as != nil && as.conn.Load() != c {
 		c.tc.Cancel()
-		return false
+		return gone
 	}
 	if target != "" {
 		b = wire.AppendTargetedMsg(b, []byte(target), []byte(name), m.Subject, reply, groups, hdr, len(payload))
@@ -63,7 +72,19 @@ func (c *conn) send(m *broker.Msg, origin, target string, groups [][]byte, as *a
 	c.out.Msgs.Add(1)
 	c.out.Bytes.Add(int64(len(payload)))
 	c.tc.Commit(b)
-	return true
+	return sent
+}
+
+// shed counts a message that found no room. Interest and INFO still find it: a peer
+// that comes to itself is not behind in what it knows.
+func (c *conn) shed() outcome {
+	if c.tc.Cause() != nil {
+		return gone
+	}
+	if c.lost.Add(1) == 1 {
+		c.log.Warnf("Slow Consumer Detected: %d bytes wait, messages to this server are dropped", c.s.o.maxPending)
+	}
+	return full
 }
 
 // Flush writes what is queued.

@@ -101,7 +101,7 @@ func (s *Service) SendTargeted(peerID, remote string, m *broker.Msg, groups [][]
 		return false
 	}
 	c := p.table.Load().carrier(m.Account.Name, s.poolWith(p.role))
-	if c == nil || !c.send(m, "", remote, groups, nil) {
+	if c == nil || c.send(m, "", remote, groups, nil) != sent {
 		return false
 	}
 	s.sentTargeted.Add(1)

@@ -227,5 +227,9 @@ func (c *conn) message() {
 		c.inside.Publish(m)
 		return
 	}
-	c.inlet.Publish(m)
+	if op.HasQueues || m.Cluster != "" {
+		c.inlet.Publish(m)
+		return
+	}
+	c.inlet.Enqueue(m) // its slices are the block's
 }

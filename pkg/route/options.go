@@ -61,7 +61,7 @@ type Options struct {
 	// onEnd is told of the end of each connection, also of one that was never
 	// registered.
 	onEnd func(reason wire.CloseReason, err error)
-	// maxPending is the most that may wait for one connection, in bytes. 0: 256 MiB.
+	// maxPending is how many bytes of messages may wait for one connection. 0: 256 MiB.
 	maxPending int64
 }
 
@@ -74,6 +74,7 @@ const (
 	defaultFence     = 200 * time.Millisecond
 	fenceBytes       = 4 << 20
 	defaultPending   = 256 << 20
+	controlRoom      = 64 << 20 // for interest and INFO, beyond what messages may fill
 	defaultAuthLimit = 2 * time.Second
 	dialTimeout      = time.Second
 	finishLimit      = time.Second

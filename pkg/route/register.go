@@ -186,7 +186,8 @@ type Details struct {
 	Account      string // of a dedicated connection
 	PoolIndex    int    // -1: none
 	Compression  string
-	Synced       bool // initial interest is complete
+	Synced       bool  // initial interest is complete
+	Lost         int64 // messages dropped because the peer reads too slowly
 	Import       *wire.SubjectPermission
 	Export       *wire.SubjectPermission
 }
@@ -212,7 +213,7 @@ func (c *conn) info() link.Info {
 	d := Details{
 		RemoteID: c.remote.ServerID, RemoteName: c.remote.ServerName, Role: c.remote.Role,
 		DidSolicit: c.dialed(), IsConfigured: c.dialed() && c.target.explicit,
-		Account: c.account, PoolIndex: -1, Compression: c.compression(), Synced: c.synced.Load(),
+		Account: c.account, PoolIndex: -1, Compression: c.compression(), Synced: c.synced.Load(), Lost: c.lost.Load(),
 		Import: c.remote.Import, Export: c.remote.Export,
 	}
 	if c.peer != nil && !c.peer.single && c.account == "" {

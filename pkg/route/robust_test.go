@@ -140,10 +140,24 @@ func TestSlowPeer(t *testing.T) {
 	if k := <-got; k < 1990 { // a verb may be cut by a read
 		t.Errorf("%d of 2000 messages", k)
 	}
-	eventually(t, func() bool {
-		c := n.o.Registry.Closed()
-		return len(c) == 1 && c[0].Reason == wire.ReasonSlowPending && c[0].Name == "NSLOW"
-	}, func() string { return "the end of the slow peer" })
+	info := n.s.Peers()[0]
+	if d := info.More.(Details); d.RemoteID != "NSLOW" || d.Lost == 0 || d.Lost+info.OutMsgs != 2000 {
+		t.Errorf("%d sent, %d lost: %+v", info.OutMsgs, d.Lost, d)
+	}
+	// It comes to itself: interest is right, messages come again.
+	c.sub("later", "")
+	lines := 0
+	slow.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	for !strings.HasPrefix(slow.next(), "RS+ A later") {
+		lines++
+	}
+	if lines < 200 {
+		t.Errorf("%d lines before the interest", lines)
+	}
+	c.pub("x", "", "again")
+	if got := slow.next() + slow.next(); got != "RMSG A x 5\nagain\n" {
+		t.Errorf("got %q", got)
+	}
 }
 
 // TestKilledMember: one of three servers goes away under load.
