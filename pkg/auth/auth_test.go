@@ -59,7 +59,7 @@ func TestLogin(t *testing.T) {
 	globalToo := &config.Config{SystemAccount: "SYS", Accounts: append([]config.Account{{Name: "$G", Users: []config.User{{Name: "g"}}}}, sysOnly.Accounts...)}
 	settings := map[string]*config.Config{
 		"open": {}, "users": users, "guest": guest, "sysOnly": sysOnly, "sysAndMore": sysAndMore, "globalToo": globalToo,
-		"token": {Auth: config.Authorization{Token: "t0k"}}, "hashedToken": {Auth: config.Authorization{Token: hash(t, "tok")}},
+		"token": {Auth: config.Authorization{Token: "t0k"}}, "hashedToken": {Auth: config.Authorization{Token: hash(t, "T0K")}},
 		"single": {Auth: config.Authorization{User: "one", Password: "pw"}},
 	}
 	for _, row := range []struct {
@@ -97,8 +97,8 @@ func TestLogin(t *testing.T) {
 		{"token", Credentials{Token: "t0k"}, "$G/[REDACTED]"},
 		{"token", Credentials{Token: "t0k2"}, "no"},
 		{"token", Credentials{}, "no"},
-		{"token", Credentials{User: "tok", Pass: "tok"}, "no"},
-		{"hashedToken", Credentials{Token: "tok"}, "$G/[REDACTED]"},
+		{"token", Credentials{User: "T0K", Pass: "T0K"}, "no"},
+		{"hashedToken", Credentials{Token: "T0K"}, "$G/[REDACTED]"},
 		{"hashedToken", Credentials{Token: "no"}, "no"},
 		{"single", Credentials{User: "one", Pass: "pw"}, "$G/one"},
 		{"single", Credentials{User: "two", Pass: "pw"}, "no"},
