@@ -187,6 +187,9 @@ func (l *conn) acceptCompression(arg []byte, info *wire.LeafInfo, rtt time.Durat
 		return nil
 	}
 	l.auto = chosen == wire.CompressionS2Auto
+	if l.rtt > 0 {
+		rtt = l.rtt // the kernel's: without what our scheduling adds
+	}
 	if e := l.compress(effective(chosen, rtt, l.svc.settings.Compression), finishLimit); e != nil {
 		return e
 	}

@@ -319,8 +319,9 @@ func (l *conn) DeliverOnce(m *broker.Msg, plain bool, groups [][]byte) bool {
 		hdr, payload = 0, payload[hdr:]
 	}
 	if l.peer.maxPayload > 0 && len(payload) > l.peer.maxPayload {
-		l.oversized.Add(1)
-		l.log.RateLimitedWarnf("Message dropped: larger than the %d bytes that the other side takes", l.peer.maxPayload)
+		if l.oversized.Add(1) == 1 {
+			l.log.Warnf("Message of %d bytes not sent, nor will others: the other side takes at most %d", len(payload), l.peer.maxPayload)
+		}
 		return false
 	}
 	if f := l.rules.Load().send; f != nil {
