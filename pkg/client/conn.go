@@ -289,6 +289,7 @@ func (c *conn) violation(err error) error {
 func (c *conn) startTimers() {
 	if c.gate {
 		c.authTimer = time.AfterFunc(c.s.authTimeout(), c.authTimedOut)
+		return // pinged from CONNECT on
 	}
 	c.startPinger(c.s.limits.PingInterval)
 }
