@@ -172,6 +172,10 @@ func (b *border) leave(c *conn) {
 		}
 	}
 	b.mu.Unlock()
+	b.by.Range(func(_, v any) bool {
+		v.(*assignment).conn.CompareAndSwap(c, nil)
+		return true
+	})
 	b.fences.Range(func(_, v any) bool {
 		if as := v.(*assignment); as.fencing(c) {
 			as.finish(b, "")

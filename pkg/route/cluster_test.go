@@ -359,3 +359,55 @@ func TestManyAccountsLater(t *testing.T) {
 	b.synced()
 	checkAccounts(t, a, b)
 }
+
+// TestPinnedAccounts: accounts with connections of their own, on both sides, on one
+// only, and at a gwd that follows.
+func TestPinnedAccounts(t *testing.T) {
+	pin := func(accounts ...string) func(n *node) {
+		return func(n *node) { n.set.Accounts = accounts }
+	}
+	a := startNode(t, pin("A", "B"))
+	b := startNode(t, func(n *node) { pin("A")(n); dialing(a)(n) })
+	b.synced()
+	a.routes(3 + 2)
+	b.routes(3 + 2)
+	checkAccounts(t, a, b)
+	own := false
+	for _, i := range a.s.Peers() {
+		own = own || i.Account == "A" && i.More.(Details).PoolIndex == -1
+	}
+	if !own {
+		t.Error("no connection of its own for A")
+	}
+	g := startGwd(t, nil, a)
+	g.routes(3 + 3 + 3 + 2) // A, B and the system account at a; A and the system account at b
+	r := g.region("R")
+	for _, acc := range []string{"A", "B", "$G"} {
+		r.sub(acc, "out", "")
+		for _, n := range []*node{a, b} {
+			n.borders(acc, "out", true)
+			n.client(acc).pub("out", "", acc)
+		}
+	}
+	total(t, 6, r)
+}
+
+// TestSystemAccountByAnotherName has its connection too.
+func TestSystemAccountByAnotherName(t *testing.T) {
+	sys := func(n *node) {
+		n.b = broker.New(n.id, "CL", "SYS")
+		n.b.Account("A")
+		n.o.Broker = n.b
+	}
+	a := startNode(t, sys)
+	b := startNode(t, func(n *node) { sys(n); dialing(a)(n) })
+	b.synced()
+	a.routes(4)
+	found := false
+	for _, i := range a.s.Peers() {
+		found = found || i.Account == "SYS"
+	}
+	if !found {
+		t.Error("no connection of its own for SYS")
+	}
+}

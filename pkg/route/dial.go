@@ -204,12 +204,17 @@ func (s *Service) refusal(t *target, account string, err error) {
 // dial opens one connection and returns when it is up and the peer has confirmed
 // it, or with what ended it.
 func (s *Service) dial(t *target, account string) error {
-	addr, err := s.resolve(t.url)
+	addrs, err := s.resolve(t.url)
 	if err != nil {
 		return err
 	}
 	d := net.Dialer{Timeout: dialTimeout, KeepAlive: -1}
-	nc, err := d.DialContext(s.ctx, "tcp", addr)
+	var nc net.Conn
+	for _, addr := range addrs {
+		if nc, err = d.DialContext(s.ctx, "tcp", addr); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -235,25 +240,25 @@ func (s *Service) dial(t *target, account string) error {
 	}
 }
 
-// resolve picks one of the addresses of a URL at random, without our own.
-func (s *Service) resolve(u *url.URL) (string, error) {
+// resolve finds the addresses of a URL, without our own, in random order.
+func (s *Service) resolve(u *url.URL) ([]string, error) {
 	port := u.Port()
 	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
 	defer cancel()
 	hosts, err := net.DefaultResolver.LookupHost(ctx, u.Hostname())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var usable []string
-	for _, h := range hosts {
-		if !s.isOwn(h, port) {
-			usable = append(usable, h)
+	for _, i := range rand.Perm(len(hosts)) {
+		if h := hosts[i]; !s.isOwn(h, port) {
+			usable = append(usable, net.JoinHostPort(h, port))
 		}
 	}
 	if len(usable) == 0 {
-		return "", errSelf
+		return nil, errSelf
 	}
-	return net.JoinHostPort(usable[rand.IntN(len(usable))], port), nil
+	return usable, nil
 }
 
 // isOwn tells whether an address is one of this machine's with our route port.
