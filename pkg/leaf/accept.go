@@ -56,6 +56,7 @@ func (l *conn) openAccepted(info *wire.LeafInfo) *ending {
 	if e != nil {
 		return e
 	}
+	l.toldURLs = s.toldURLs.Load()
 	*info = s.listenInfo()
 	info.ClientID, info.Nonce = l.id, l.nonce
 	info.Compression = string(compressionMode(s.settings.Compression))

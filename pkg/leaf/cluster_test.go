@@ -2,6 +2,8 @@ package leaf
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"testing"
 
@@ -158,30 +160,66 @@ func TestCompressionPairs(t *testing.T) {
 
 // The message path allocates nothing, in either direction.
 func TestNoAllocation(t *testing.T) {
-	h := startNode(t, "HUB", listening, compressing(config.CompressionOff))
-	l := startNode(t, "EDGE", dialing(h.addr()))
-	h.links(1)
-	l.links(1)
-	subscribe(t, l.nats(), "up", "")
-	h.wants("$G", "up")
-	c := h.reg.Open()[0].(*conn)
-	block := []byte("LMSG down 5\r\nhello\r\nLMSG down | g h 5\r\nhello\r\n")
-	in := func() {
-		if n, _, err := c.HandleBlock(block); n != len(block) || err != nil {
-			t.Fatal(n, err)
-		}
+	h := startNode(t, "HUB", listening)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	m := &broker.Msg{Account: c.acct.Account, Subject: []byte("up"), Reply: []byte("re"), Payload: make([]byte, 100)}
+	defer ln.Close()
+	peerSide, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		io.Copy(io.Discard, peerSide)
+		peerSide.Close()
+	}()
+	nc, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A link that nobody reads, so that this goroutine may.
+	c, err := h.s.newConn(nc, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.hub, c.peer = true, peer{name: "L", cluster: "L", headers: true}
+	c.acct = h.s.account("$G")
+	c.parser = wire.PeerParser{Dialect: wire.DialectLeaf}
+	if e := c.bind(nil); e != nil {
+		t.Fatal(e)
+	}
+	port := &broker.Port{Class: broker.Client, Reach: broker.FromClient, Origin: broker.Origin{Class: broker.Client}, Sink: nobody{}}
+	c.acct.Subscribe(&broker.Sub{Port: port, Subject: []byte("up"), Origin: port.Origin}, 1)
+	block := []byte("LMSG up 5\r\nhello\r\nLMSG up | g h 5\r\nhello\r\nHMSG up re 12 14\r\nNATS/1.0\r\n\r\nhi\r\n")
+	m := &broker.Msg{Account: c.acct.Account, Subject: []byte("down"), Reply: []byte("re"), Payload: make([]byte, 100)}
 	groups := [][]byte{[]byte("g"), []byte("h")}
-	out := func() {
-		if !c.DeliverOnce(m, true, groups) {
-			t.Fatal("not taken")
+	for _, way := range []struct {
+		name string
+		f    func()
+	}{
+		{"in", func() {
+			if n, _, err := c.HandleBlock(block); n != len(block) || err != nil {
+				t.Fatal(n, err)
+			}
+		}},
+		{"out", func() {
+			if !c.DeliverOnce(m, true, groups) {
+				t.Fatal("not taken")
+			}
+			c.Flush()
+		}},
+	} {
+		// Less than one: the socket may be full once, and is then drained in the background.
+		if n := testing.AllocsPerRun(500, way.f); n >= 1 {
+			t.Errorf("%s: %.1f allocations", way.name, n)
 		}
-		c.Flush()
 	}
-	for name, f := range map[string]func(){"in": in, "out": out} {
-		if n := testing.AllocsPerRun(200, f); n > 0 {
-			t.Errorf("%s: %.1f allocations", name, n)
-		}
-	}
+	e := silent(wire.ReasonClientClosed, "end of test")
+	c.unbind(e)
+	c.close(e)
+	h.s.forget(c)
+	<-drained
 }

@@ -24,13 +24,14 @@ type conn struct {
 	id  uint64
 	log *logging.Logger
 
-	remote *remote // nil if the peer dialed
-	hub    bool    // our role
-	nonce  string
-	rtt    time.Duration // estimate while the link opens; 0: unknown
-	peer   peer
-	acct   *account
-	ident  *auth.Identity
+	remote   *remote // nil if the peer dialed
+	hub      bool    // our role
+	nonce    string
+	toldURLs int64         // value of the service's when our INFO was made
+	rtt      time.Duration // estimate while the link opens; 0: unknown
+	peer     peer
+	acct     *account
+	ident    *auth.Identity
 
 	port    *broker.Port
 	inlet   *broker.Inlet
@@ -52,8 +53,8 @@ type conn struct {
 	level       wire.CompressionMode // of our writer; reading goroutine only
 	auto        bool                 // the level follows the round trip
 	compression atomic.Pointer[wire.CompressionMode]
-	lastIn      int64 // bytes in at the last tick; pinger only
-	active      atomic.Int64
+	lastIn      int64        // bytes in at the last tick; pinger only
+	active      atomic.Int64 // Unix nanoseconds of the last block
 
 	// Under the lock of the outbound queue.
 	outMsgs, outBytes int64
@@ -142,6 +143,7 @@ func (l *conn) serve(before func()) *ending {
 	up, e := l.up, l.end
 	l.mu.Unlock()
 	if up {
+		l.catchUp()
 		l.svc.opts.Registry.Opened(l.Info(false))
 		e = l.fail(endOf(l.c.Serve(l)))
 	}
@@ -173,7 +175,6 @@ func (l *conn) bind(before func()) *ending {
 	if e := l.acct.add(l); e != nil {
 		return e
 	}
-	l.svc.opts.Registry.Add(l)
 	l.acct.Watch(l, before, nil)
 	l.c.Flush()
 	l.pinger = link.StartPinger(link.PingerOptions{
@@ -185,6 +186,7 @@ func (l *conn) bind(before func()) *ending {
 		Busy:  l.quiet,
 		Heard: l.heard,
 	})
+	l.svc.opts.Registry.Add(l)
 	l.log.Noticef("Leafnode connection created for account: %s %s", l.acct.Name, l.remote.label())
 	return nil
 }
@@ -223,7 +225,7 @@ func (l *conn) unbind(e *ending) {
 
 // HandleBlock handles what has arrived.
 func (l *conn) HandleBlock(b []byte) (consumed, need int, err error) {
-	l.active.Store(1)
+	l.active.Store(time.Now().UnixNano())
 	for consumed < len(b) {
 		var n int
 		n, need, err = l.parser.Next(b[consumed:], &l.op)
@@ -374,17 +376,16 @@ func (l *conn) Flush() { l.c.Flush() }
 func (l *conn) Info(subs bool) link.Info {
 	i := link.Info{
 		ID: l.id, Kind: link.KindLeaf, Addr: l.c.RemoteAddr(), Name: l.peer.name,
-		Account: l.acct.Name, Started: l.c.Started(), Active: time.Now(), Pending: l.c.Pending(),
+		Account: l.acct.Name, Started: l.c.Started(), Active: l.c.Started(), Pending: l.c.Pending(),
+	}
+	if at := l.active.Load(); at > 0 {
+		i.Active = time.Unix(0, at)
 	}
 	if l.ident != nil {
 		i.User = l.ident.User
 	}
-	if l.pinger != nil {
-		i.RTT = l.pinger.RTT()
-	}
-	if l.port != nil {
-		i.InMsgs, i.InBytes = l.port.In.Msgs.Load(), l.port.In.Bytes.Load()
-	}
+	i.RTT = l.pinger.RTT()
+	i.InMsgs, i.InBytes = l.port.In.Msgs.Load(), l.port.In.Bytes.Load()
 	l.c.Locked(func() { i.OutMsgs, i.OutBytes = l.outMsgs, l.outBytes })
 	d := Details{
 		ServerID: l.peer.id, Cluster: l.peer.cluster, Version: l.peer.version,

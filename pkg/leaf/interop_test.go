@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -189,5 +190,55 @@ no_auth_user: admin
 	l.links(1)
 	if got := l.reg.Total(); got != 1 {
 		t.Fatalf("%d links in all: we were cut off for a breach", got)
+	}
+}
+
+func (p *pki) conf(name, more string) string {
+	return fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, timeout: 5 %s }",
+		p.tls(name).Certificates[0].CertFile, p.tls(name).Certificates[0].KeyFile, p.ca().CAFile, more)
+}
+
+func TestInteropTLSToReference(t *testing.T) {
+	p := newPKI(t)
+	ports, err := procs.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, at := reference(t, fmt.Sprintf("leafnodes { listen: \"127.0.0.1:%d\", %s }\n", ports[0], p.conf("hub", ", verify: true")))
+	l := startNode(t, "EDGE", dialing(fmt.Sprintf("localhost:%d", ports[0]), with(p.tls("edge"))))
+	l.links(1)
+	interopTraffic(t, l, at.Client())
+}
+
+func TestInteropTLSFromReference(t *testing.T) {
+	p := newPKI(t)
+	server := p.tls("hub")
+	server.Verify = true
+	h := startNode(t, "HUB", listening, secured(server))
+	_, at := reference(t, h.remoteConf(p.conf("edge", "")))
+	h.links(1)
+	interopTraffic(t, h, at.Client())
+}
+
+// Our node between two reference servers: their loop subjects go through, and a ring of the
+// three is found.
+func TestInteropChainAndLoop(t *testing.T) {
+	conf, top := leafListener(t)
+	_, ports := reference(t, "server_name: TOP\n"+conf)
+	mid := startNode(t, "MID", listening, dialing(top), hurried)
+	mid.links(1)
+	_, bottom := reference(t, "server_name: BOTTOM\n"+mid.remoteConf("hub: false"))
+	mid.links(2)
+	their := connect(t, ports.Client())
+	in := subscribe(t, connect(t, bottom.Client()), "deep", "")
+	referenceWants(t, their, in, "deep")
+	numbered(t, their, in, "deep", 1000)
+
+	// A third leaf node of both closes the ring.
+	p, _ := reference(t, fmt.Sprintf("server_name: RING\nleafnodes { remotes: [ { url: \"nats-leaf://%s\" }, { url: \"nats-leaf://%s\" } ] }\n", top, mid.addr()))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if _, err := p.Log.Wait(ctx, regexp.MustCompile("Loop detected")); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/auth"
@@ -35,6 +36,8 @@ type Service struct {
 	host    string // as told in INFO
 	port    int
 	address string // host:port where leaf nodes reach us
+
+	toldURLs atomic.Int64 // counts changes of the addresses that leaf nodes are told
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -335,12 +338,21 @@ func (s *Service) tellURLs() {
 	if s.ln == nil || s.settings.NoAdvertise {
 		return
 	}
+	s.toldURLs.Add(1)
 	info := s.listenInfo()
 	line := wire.AppendInfo(nil, &info)
 	for _, l := range s.open() {
 		if l.remote == nil && l.isUp() {
 			l.c.WriteFlush(line)
 		}
+	}
+}
+
+// catchUp tells a leaf node what tellURLs told the others while its link opened.
+func (l *conn) catchUp() {
+	if l.remote == nil && l.svc.toldURLs.Load() != l.toldURLs {
+		info := l.svc.listenInfo()
+		l.c.WriteFlush(wire.AppendInfo(nil, &info))
 	}
 }
 

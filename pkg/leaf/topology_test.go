@@ -453,3 +453,23 @@ func TestStartErrors(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A line of 60,000 bytes passes, one beyond 65,536 does not (section 10).
+func TestLongLines(t *testing.T) {
+	h := startNode(t, "HUB", listening, compressing(config.CompressionOff))
+	for _, c := range []struct {
+		n    int
+		want string
+	}{{60000, ""}, {66000, "-ERR 'maximum control line exceeded'\nEOF\n"}} {
+		s := &script{t: t, n: h}
+		s.use(net.Dial("tcp", h.addr()))
+		s.recv(1)
+		s.write("CONNECT " + fields("", leafFields) + "\r\nPING\r\n")
+		s.until("PONG")
+		s.write("LS+ " + strings.Repeat("x", c.n) + "\r\nPING\r\n")
+		if got := s.until("PONG"); got != c.want {
+			t.Errorf("%d bytes: %q", c.n, got)
+		}
+		s.c.Close()
+	}
+}
