@@ -81,26 +81,25 @@ start_regions() {
 		for hub in $(hubs_of $region); do write_hub "$hub" $region; done
 	done
 
-	for region in $REGIONS; do
-		for gw in $(borders_of $region); do
-			await "$PATIENCE" road_built "$gw" || fail "the road to $gw is not there"
-		done
+	borders=$(for region in $REGIONS; do borders_of $region; done)
+	for gw in $borders; do
+		await "$PATIENCE" road_built "$gw" || fail "the road to $gw is not there"
 	done
 	for region in $REGIONS; do
-		for gw in $(borders_of $region); do
-			write_border "$gw" $region
-			launch "$gw"
-		done
+		for gw in $(borders_of $region); do write_border "$gw" $region; done
 		write_edge "$(edge_of $region)" $region
-		launch "$(edge_of $region)"
 	done
 	for region in $REGIONS; do
-		for gw in $(borders_of $region); do
-			up "$gw"
-			open_road "$gw"
-			write_border "$gw" $region
-		done
+		# shellcheck disable=SC2046 # a list of names
+		launch $(borders_of $region) "$(edge_of $region)"
+	done
+	for gw in $borders; do
+		up "$gw"
+		open_road "$gw"
+	done
+	for region in $REGIONS; do
 		up "$(edge_of $region)"
+		for gw in $(borders_of $region); do write_border "$gw" $region; done
 		write_edge "$(edge_of $region)" $region
 	done
 }
@@ -121,6 +120,166 @@ scene_events() {
 	stop events-at-sfo
 }
 
+# --- scene 2 ------------------------------------------------------------------
+
+# ask: who answers a request that is made at the edge of sfo?
+ask() { "$BIN/hubd" request svc.where "" --raw --timeout 5s -s "$(url "$(edge_of sfo)")" 2>>"$DIR/requests.log"; }
+answered_by() { [ "$(ask)" = "$1" ]; }
+all_answered_by() {
+	answers=$(for _ in 1 2 3 4 5; do ask; done | tr '\n' ' ')
+	[ "$answers" = "$1 $1 $1 $1 $1 " ]
+}
+
+scene_service() {
+	scene 2 "a service in Amsterdam and Singapore; San Francisco is served by the nearer one"
+	# Singapore comes first, so that both are known to be there when both have answered.
+	for region in sgp ams; do
+		start "service-at-$region" "$BIN/hubd" reply svc.where "$region" -s "$(url "$(edge_of $region)")"
+		await "$PATIENCE" answered_by $region || fail "the service at $region does not answer"
+	done
+	await "$PATIENCE" all_answered_by ams || fail "the nearer one, ams, should answer, not $answers"
+	saw "5 requests at edge-sfo (ams is 20 ms away, sgp 60 ms) are answered by: $answers"
+
+	stop service-at-ams
+	answer=$(ask) || true
+	saw "the service in ams is stopped; the next request is answered by: ${answer:-nobody}"
+	[ "$answer" = sgp ] || fail "sgp should have answered"
+	stop service-at-sgp
+}
+
+# --- scene 3 ------------------------------------------------------------------
+
+# start_islands: the three regions once more, as clusters that have no gateways and
+# know nothing of each other. Each of their hubs has a leaf link to a core, which is
+# a super-cluster of two regions, east and west.
+start_islands() {
+	PLACE=islands
+	cores="core-east core-west"
+	for core in $cores; do
+		build_road "$(borders_of $core)" 10ms
+		write_hub "$(hubs_of $core)" $core
+		launch "$(hubs_of $core)"
+	done
+	for core in $cores; do
+		up "$(hubs_of $core)"
+		await "$PATIENCE" road_built "$(borders_of $core)" || fail "the road to $core is not there"
+	done
+	for core in $cores; do
+		REGIONS=$cores write_border "$(borders_of $core)" $core
+		launch "$(borders_of $core)"
+	done
+	for number in 1 2; do
+		for region in $REGIONS; do
+			write_hub "$PLACE/hub-$region-$number" $region "$(core_of $region)"
+			launch "$PLACE/hub-$region-$number"
+		done
+		for region in $REGIONS; do up "$PLACE/hub-$region-$number"; done
+	done
+	for core in $cores; do
+		up "$(borders_of $core)"
+		open_road "$(borders_of $core)"
+	done
+}
+core_of() {
+	case $1 in
+	sfo) hubs_of core-west ;;
+	*) hubs_of core-east ;;
+	esac
+}
+
+scene_islands() {
+	scene 3 "the regions as separate clusters, joined only by leaf links to a core of two other regions"
+	start_islands
+	count=1000
+	from=$PLACE/hub-sgp-2
+	for region in $REGIONS; do
+		subscribe "islander-$region" "$PLACE/hub-$region-1" "news.>"
+	done
+	reach "$from" news.sgp sgp islander-sfo islander-ams islander-sgp
+	numbers sgp $count | "$BIN/hubd" pub news.sgp -s "$(url "$from")" || fail "publishing failed"
+	for region in $REGIONS; do
+		await "$PATIENCE" got "islander-$region" sgp $count || true
+		# shellcheck disable=SC2046 # five numbers
+		set -- $(tally "islander-$region" sgp $count)
+		saw "$count published in sgp; $1 came to $region, $2 missing, $3 doubled, $4 out of order"
+		[ "$*" = "$count 0 0 0 0" ] || fail "every message should have come once, in order"
+		stop "islander-$region"
+	done
+
+	start islander-service "$BIN/hubd" reply svc.island "greetings from ams" -s "$(url "$PLACE/hub-ams-2")"
+	await "$PATIENCE" island_answers || fail "no answer from ams"
+	saw "a request in sfo is answered: $(ask_island)"
+	stop islander-service
+}
+ask_island() {
+	"$BIN/hubd" request svc.island "" --raw --timeout 5s -s "$(url "$PLACE/hub-sfo-1")" 2>>"$DIR/requests.log"
+}
+island_answers() { [ "$(ask_island)" = "greetings from ams" ]; }
+
+# --- scene 4 ------------------------------------------------------------------
+
+scene_deaths() {
+	scene 4 "a hub, a border node and an edge are killed with -9 under traffic, and come back"
+	PLACE=regions
+	rate=200
+	for region in $REGIONS; do subscribe "from-all-at-$region" "$(edge_of $region)" "load.>"; done
+	for region in $REGIONS; do
+		reach "$(edge_of $region)" "load.$region" $region from-all-at-sfo from-all-at-ams from-all-at-sgp
+	done
+	for region in $REGIONS; do
+		mkdir "$DIR/load-at-$region"
+		numbers $region 100000 >"$DIR/load-at-$region/in"
+		start "load-at-$region" "$BIN/hubd" pub "load.$region" - --json --rate $rate -s "$(url "$(edge_of $region)")"
+	done
+	saw "a publisher at each edge, $rate messages a second; a subscriber of all of it at each edge"
+	carried_on || fail "the traffic does not get going"
+
+	for victim in "$PLACE/hub-sfo-1" "$PLACE/gw-ams-1" "$(edge_of sgp)"; do
+		murder "$victim"
+		launch "$victim"
+		up "$victim"
+		carried_on || fail "after the death of $victim not everybody hears everybody again"
+		saw "$(basename "$victim") is killed, and back: everybody hears everybody"
+	done
+
+	for region in $REGIONS; do stop "load-at-$region"; done
+	count_all
+}
+
+# carried_on: 50 more messages of each publisher come to each subscriber.
+carried_on() {
+	marks=
+	for to in $REGIONS; do
+		for from in $REGIONS; do marks="$marks $to:$from:$(($(last "from-all-at-$to" "$from") + 50))"; done
+	done
+	for mark in $marks; do
+		to=${mark%%:*} from=${mark#*:}
+		await "$PATIENCE" got "from-all-at-$to" "${from%:*}" "${from#*:}" || return 1
+	done
+}
+
+count_all() {
+	wrong=
+	for from in $REGIONS; do
+		sent=$(sed -n 's/.*"messages":\([0-9]*\).*/\1/p' "$DIR/load-at-$from/out")
+		[ -n "$sent" ] || fail "the publisher at $from has not said how many it sent"
+		for to in $REGIONS; do
+			await "$PATIENCE" got "from-all-at-$to" "$from" "$sent" || wrong="the last message from $from did not come to $to"
+			# shellcheck disable=SC2046 # five numbers
+			set -- $(tally "from-all-at-$to" "$from" "$sent")
+			saw "$from to $to: $sent sent, $1 delivered, $2 lost (longest gap $(($5 * 1000 / rate)) ms), $3 doubled, $4 out of order"
+			[ "$3 $4" = "0 0" ] || wrong="messages are doubled or out of order"
+		done
+	done
+	[ -z "$wrong" ] || fail "$wrong"
+	for to in $REGIONS; do stop "from-all-at-$to"; done
+}
+
+# --- afterwards ---------------------------------------------------------------
+
 say "Banyan: three regions on this machine."
 start_regions
 scene_events
+scene_service
+scene_islands
+scene_deaths

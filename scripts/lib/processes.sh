@@ -32,7 +32,11 @@ await() {
 	done
 }
 
-pid() { cat "$DIR/$1/pid" 2>/dev/null || echo none; }
+pid() {
+	pid=none
+	[ ! -f "$DIR/$1/pid" ] || read -r pid <"$DIR/$1/pid"
+	echo "$pid"
+}
 alive() { kill -0 "$(pid "$1")" 2>/dev/null; }
 gone() { ! alive "$1"; }
 
@@ -43,14 +47,14 @@ has_lines() { [ "$(lines "$1")" -ge "$2" ]; }
 # --- starting -----------------------------------------------------------------
 
 # start NAME COMMAND...: a process in the background. What it prints goes to
-# $DIR/NAME/out, its complaints to $DIR/NAME/log. Its stdin is $DIR/NAME/orders if
-# there is such a pipe, else empty.
+# $DIR/NAME/out, its complaints to $DIR/NAME/log. Its stdin is $DIR/NAME/in if
+# there is such a file or pipe, else empty.
 start() {
 	start_name=$1
 	shift
 	mkdir -p "$DIR/$start_name"
 	start_stdin=/dev/null
-	[ ! -p "$DIR/$start_name/orders" ] || start_stdin=$DIR/$start_name/orders
+	[ ! -e "$DIR/$start_name/in" ] || start_stdin=$DIR/$start_name/in
 	"$@" <>"$start_stdin" >"$DIR/$start_name/out" 2>>"$DIR/$start_name/log" &
 	echo $! >"$DIR/$start_name/pid"
 	case " $STARTED " in
@@ -77,17 +81,20 @@ up() {
 	for up_name in "$@"; do
 		await "$PATIENCE" listens "$up_name" || fail "$up_name does not listen after $PATIENCE s"
 		alive "$up_name" || fail "$up_name ended: $(tail -n 3 "$DIR/$up_name/log")"
-		cp "$(ports_file "$up_name")" "$DIR/$up_name/ports.json"
+		# {"nats":["nats://127.0.0.1:4222"],...} becomes lines like "nats 4222".
+		tr '{]' '\n\n' <"$(ports_file "$up_name")" |
+			sed -n 's/^,*"\([a-z]*\)":\["[^"]*:\([0-9]*\)".*/\1 \2/p' >"$DIR/$up_name/ports"
 	done
 }
 
 # port NAME KIND: the port on which a daemon listens for nats (clients), cluster,
 # leafnodes, gateway or monitoring. Before its first start: -1, any.
 port() {
-	port_number=
-	[ ! -f "$DIR/$1/ports.json" ] ||
-		port_number=$(sed -n 's/.*"'"$2"'":\["[a-z]*:\/\/[^"]*:\([0-9]*\)".*/\1/p' "$DIR/$1/ports.json")
-	echo "${port_number:--1}"
+	[ -f "$DIR/$1/ports" ] || { echo -1; return; }
+	while read -r port_kind port_number; do
+		[ "$port_kind" != "$2" ] || { echo "$port_number"; return; }
+	done <"$DIR/$1/ports"
+	echo -1
 }
 
 # --- ending -------------------------------------------------------------------

@@ -30,13 +30,16 @@ url() { echo "nats://127.0.0.1:$(port "$1" nats)"; }
 # everybody's settings can name it; where it leads to is told once that is known.
 build_road() { # GATEWAY-NODE ROUND-TRIP
 	mkdir -p "$DIR/$1-road"
-	mkfifo "$DIR/$1-road/orders"
+	mkfifo "$DIR/$1-road/in" # it takes orders there
 	start "$1-road" "$DIR/delayproxy" --target 127.0.0.1:1 --rtt "$2"
 }
 road_built() { has_lines "$1-road" 1; }
-road() { sed -n '1s/listening on //p' "$DIR/$1-road/out"; }
+road() {
+	read -r _ _ road_address <"$DIR/$1-road/out" # listening on 127.0.0.1:33001
+	echo "$road_address"
+}
 open_road() {
-	echo "target 127.0.0.1:$(port "$1" gateway)" 1<>"$DIR/$1-road/orders"
+	echo "target 127.0.0.1:$(port "$1" gateway)" 1<>"$DIR/$1-road/in"
 }
 
 # --- settings -----------------------------------------------------------------
@@ -145,6 +148,7 @@ write_border() {
 		cluster "$1" "$2"
 		cat <<-END
 			auth: {system_account: SYS}
+			ping: {interval: 1s, max: 20} # distances are measured each second
 			gateway:
 			  listen: 127.0.0.1:$(port "$1" gateway)
 			  advertise: $(road "$1")
