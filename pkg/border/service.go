@@ -373,11 +373,18 @@ func (s *Service) review(now time.Time) {
 		}
 	}
 	s.mu.Unlock()
-	s.gateways.Admit(!(long && covered))
 	st := route.BorderState{Missing: missing}
-	if s.owner != nil {
+	if s.owner == nil {
+		s.gateways.Admit(!(long && covered))
+	} else {
+		// A remote's messages must come in where its interest is announced: the hubs'
+		// answers go there.
 		st.Priority = s.set.Priority
 		st.Owner = s.owner.review(now, missing)
+		s.gateways.Admit(st.Owner)
+		if !st.Owner {
+			s.gateways.Dismiss()
+		}
 	}
 	old := s.state.Swap(&st)
 	if old.Priority != st.Priority || old.Owner != st.Owner || !slices.Equal(old.Missing, st.Missing) {

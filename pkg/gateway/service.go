@@ -122,6 +122,13 @@ func (s *Service) Open() {
 // stay.
 func (s *Service) Admit(on bool) { s.gate.Store(on) }
 
+// Dismiss closes all inbound connections, for remotes to dial another gwd.
+func (s *Service) Dismiss() {
+	for _, c := range s.list(inbound) {
+		c.Close(wire.ReasonServerShutdown)
+	}
+}
+
 func (s *Service) accepting() bool { return s.gate.Load() && !s.leaving.Load() }
 
 // Addr is the address that is listened on, nil before Start.
