@@ -381,7 +381,7 @@ func (c *conn) end(err error) {
 	c.dropSubs(true)
 	c.unbind()
 	c.port.Replies.Stop()
-	c.count(reason)
+	c.tally(reason)
 	last.Reason, last.Stopped = reason, time.Now()
 	c.s.open.Add(-1)
 	c.s.o.Registry.Remove(c, last)
@@ -414,8 +414,8 @@ func (c *conn) reasonFor(err error) wire.CloseReason {
 	return wire.ReasonReadError
 }
 
-// count keeps the statistics of reasons and logs those that operators look for.
-func (c *conn) count(reason wire.CloseReason) {
+// tally keeps the statistics of reasons and logs those that operators look for.
+func (c *conn) tally(reason wire.CloseReason) {
 	switch reason {
 	case wire.ReasonSlowPending:
 		c.s.counters.slowPending.Add(1)

@@ -29,7 +29,10 @@ func (c *conn) Deliver(m *broker.Msg, s *broker.Sub) bool {
 		c.t.Cancel()
 		return false
 	}
-	c.t.Commit(c.render(b, m, s, subj, reply))
+	hdr, payload := c.count(m, s, reply)
+	b = wire.AppendClientMsg(b, subj, s.SID, reply, hdr, len(payload))
+	b = append(b, payload...)
+	c.t.Commit(append(b, wire.CRLF...))
 	if c.s.trace {
 		c.traceOut(subj, s, reply, m.HdrLen, m.Payload)
 	}
@@ -40,12 +43,16 @@ func (c *conn) Deliver(m *broker.Msg, s *broker.Sub) bool {
 // chunk of the queue.
 const batchRoom = 16 << 10
 
+// startRoom is for `MSG subject sid ` in a batch; what is longer is delivered one
+// by one.
+const startRoom = 256
+
 // DeliverBatch implements broker.BatchSink.
 func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub) (n int) {
 	if len(ms) == 0 || ms[0].From == s.Port && c.noEcho {
 		return 0
 	}
-	if ms[0].From.Class != broker.Client || c.s.trace {
+	if ms[0].From.Class != broker.Client || c.s.trace || len(ms[0].Subject)+len(s.SID) > startRoom-len("MSG   ") {
 		for i := range ms {
 			if c.Deliver(&ms[i], s) {
 				n++
@@ -53,12 +60,15 @@ func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub) (n int) {
 		}
 		return n
 	}
-	fixed := len(s.SID) + lineRoom
+	// All are on one subject: the line's start is the same for each, but for the H.
+	var room [startRoom]byte
+	start := wire.AppendClientPrefix(room[:0], ms[0].Subject, s.SID, false)
+	fixed := len(start) + lineRoom
 	for len(ms) > 0 {
 		size, k := 0, 0
 		for k < len(ms) && (k == 0 || size < batchRoom) {
 			m := &ms[k]
-			size += fixed + len(m.Subject) + len(m.Reply) + len(m.Payload)
+			size += fixed + len(m.Reply) + len(m.Payload)
 			k++
 		}
 		b := c.reserve(size)
@@ -71,7 +81,14 @@ func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub) (n int) {
 			if !c.out.takes(s, m.Subject) {
 				break
 			}
-			b = c.render(b, m, s, m.Subject, m.Reply)
+			hdr, payload := c.count(m, s, m.Reply)
+			if hdr > 0 {
+				b = append(b, 'H')
+			}
+			b = append(b, start...)
+			b = wire.AppendClientTail(b, m.Reply, hdr, len(payload))
+			b = append(b, payload...)
+			b = append(b, wire.CRLF...)
 			n++
 		}
 		if n == had {
@@ -102,10 +119,11 @@ func (o *delivery) takes(s *broker.Sub, subj []byte) bool {
 		st.Filter && !o.permissions.Delivers(subj, s.Queue))
 }
 
-// render appends a message to what was reserved, and counts it.
-func (c *conn) render(b []byte, m *broker.Msg, s *broker.Sub, subj, reply []byte) []byte {
+// count notes that s gets m, and returns what of it the client understands: the
+// length of the header, and header and body.
+func (c *conn) count(m *broker.Msg, s *broker.Sub, reply []byte) (hdr int, payload []byte) {
 	o, st := &c.out, &s.State
-	hdr, payload := m.HdrLen, m.Payload
+	hdr, payload = m.HdrLen, m.Payload
 	if hdr > 0 && !o.headers {
 		hdr, payload = 0, payload[hdr:]
 	}
@@ -119,9 +137,7 @@ func (c *conn) render(b []byte, m *broker.Msg, s *broker.Sub, subj, reply []byte
 	}
 	o.msgs++
 	o.bytes += int64(len(payload))
-	b = wire.AppendClientMsg(b, subj, s.SID, reply, hdr, len(payload))
-	b = append(b, payload...)
-	return append(b, wire.CRLF...)
+	return hdr, payload
 }
 
 // outside turns what servers say to each other in a reply into what a client

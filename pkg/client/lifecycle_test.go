@@ -476,7 +476,7 @@ func TestSlowConsumerRetry(t *testing.T) {
 	})
 	slow, pub := h.ready(t), h.ready(t)
 	slow.ask("SUB foo 1\r\n", "")
-	const n = 40
+	const n = 20
 	pub.ask(string(bytes.Repeat(pubs(1, 1<<20, "foo"), n)), "")
 	b := make([]byte, 256<<10)
 	read := 0
