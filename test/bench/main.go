@@ -173,7 +173,7 @@ func (o *options) sides(work string) ([]*side, error) {
 
 func measureAll(o *options, sides []*side, todo []scenario) int {
 	rep := report{
-		Date: time.Now(), Commit: commit(), Machine: thisMachine(), Sides: sides, Pairs: o.plan.pairs, Phase: o.plan.phase.Seconds(),
+		Date: time.Now(), Machine: thisMachine(), Sides: sides, Pairs: o.plan.pairs, Phase: o.plan.phase.Seconds(),
 		Same: len(sides) == 2 && sides[0].Exe == sides[1].Exe,
 	}
 	for _, s := range sides {

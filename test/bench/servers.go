@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"debug/buildinfo"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -56,6 +57,27 @@ func newSide(name, exe, work string, flags bool, certs *serverTLS) (*side, error
 		}
 	}
 	return s, os.MkdirAll(s.work, 0o700)
+}
+
+// builtFrom is the commit that the binary itself says it was built from; "" when it says nothing.
+func (s *side) builtFrom() string {
+	info, err := buildinfo.ReadFile(s.Exe)
+	if err != nil {
+		return ""
+	}
+	rev, dirty := "", ""
+	for _, kv := range info.Settings {
+		switch {
+		case kv.Key == "vcs.revision":
+			rev = kv.Value[:min(len(kv.Value), 10)]
+		case kv.Key == "vcs.modified" && kv.Value == "true":
+			dirty = " with uncommitted changes"
+		}
+	}
+	if rev == "" {
+		return ""
+	}
+	return ", built from commit " + rev + dirty
 }
 
 // beside is another daemon of ours, from the directory that the hub is in.
