@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 bin=$(mktemp -d "${TMPDIR:-/tmp}/banyan-bench-bin.XXXXXX")
 trap 'rm -rf "$bin"' EXIT INT TERM
 for daemon in hubd gwd leafd; do
-	go build -o "$bin/$daemon" "./cmd/$daemon"
+	go build -buildvcs=auto -o "$bin/$daemon" "./cmd/$daemon"
 done
 go build -o "$bin/bench" ./test/bench
 
