@@ -455,6 +455,13 @@ func TestGwdRemotes(t *testing.T) {
 	}
 	g1.s.FlushTargeted()
 	expect(event{"", `to B: A x hi ["q"]`})
+	fenced := make(chan bool, 1)
+	g1.s.FencePeer(g0.id, func() { fenced <- true })
+	<-fenced
+	g1.s.FencePeer(hub.id, func() { fenced <- true }) // its answer or the limit
+	<-fenced
+	g1.s.FencePeer("nobody", func() { fenced <- true })
+	<-fenced
 	g1.s.GossipGateway("C", []string{"c:1"})
 	expect(event{"", "gateway C [c:1]"})
 	if g1.s.SendTargeted(hub.id, "B", m, nil) {

@@ -2,6 +2,9 @@ package route
 
 import (
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/broker"
@@ -41,6 +44,9 @@ func (c *conn) fresh(a *broker.Account, subj []byte) {
 func (c *conn) fence() {
 	if c.s.border != nil {
 		c.s.border.fenced(string(c.op.Arg))
+		return
+	}
+	if c.s.fenceAnswered(string(c.op.Arg)) {
 		return
 	}
 	id := slices.Clone(c.op.Arg)
@@ -124,6 +130,45 @@ func (s *Service) FlushTargeted() {
 // other gwds.
 func (s *Service) Targeted() (sent, received uint64) {
 	return s.sentTargeted.Load(), s.targeted.Load()
+}
+
+// FencePeer calls done when another gwd has passed on all messages that SendTargeted
+// gave it up to now, when it is gone, or after Options.FenceTimeout: a stream of
+// messages that went by way of a peer can then take another way without
+// overtaking. done is called by any goroutine, once.
+func (s *Service) FencePeer(peerID string, done func()) {
+	p := (*s.byID.Load())[peerID]
+	var c *conn
+	if p != nil && p.has(wire.CapFence) {
+		c = p.speaker()
+	}
+	if c == nil {
+		done()
+		return
+	}
+	var once sync.Once
+	id := s.o.Server.ID + "." + strconv.FormatUint(s.o.Broker.NextID(), 10)
+	f := func() {
+		s.peerFences.Delete(id)
+		once.Do(done)
+	}
+	timer := time.AfterFunc(s.o.FenceTimeout, f)
+	s.peerFences.Store(id, func() {
+		timer.Stop()
+		f()
+	})
+	c.tc.WriteFlush(wire.AppendFence(nil, []byte(id)))
+}
+
+// fenceAnswered reports whether a fence is the answer to one of FencePeer.
+func (s *Service) fenceAnswered(id string) bool {
+	if !strings.HasPrefix(id, s.o.Server.ID) {
+		return false
+	}
+	if f, ok := s.peerFences.Load(id); ok {
+		f.(func())()
+	}
+	return true
 }
 
 // AnnounceRemotes tells the other gwds which regions are within reach.

@@ -41,6 +41,7 @@ type Service struct {
 	advertise    atomic.Bool
 	targeted     atomic.Uint64 // GMSG received
 	sentTargeted atomic.Uint64
+	peerFences   sync.Map // id -> func(), see FencePeer
 
 	// mu guards the tables below and those of the peers. Nothing is written to a
 	// connection, and no account is locked, while it is held.
