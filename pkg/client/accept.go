@@ -28,7 +28,9 @@ func (c *conn) openUp() error {
 			return err
 		}
 		if first {
+			c.mu.Lock()
 			c.tlsFirst = true
+			c.mu.Unlock()
 			if err := c.startTLS(); err != nil {
 				return err
 			}
