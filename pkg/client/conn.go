@@ -36,7 +36,6 @@ type conn struct {
 	connected bool // CONNECT was accepted
 	told      bool // the connect-info INFO was sent
 	secured   bool
-	tlsFirst  bool
 	proxied   bool
 	verbose   bool
 	pedantic  bool
@@ -53,7 +52,8 @@ type conn struct {
 	last   atomic.Int64
 
 	mu        sync.Mutex
-	tls       *tlsFacts           // nil without TLS
+	tls       *tlsFacts // nil without TLS
+	tlsFirst  bool
 	options   *wire.ClientConnect // nil before CONNECT; changed by the reader only
 	subs      subset
 	reason    wire.CloseReason

@@ -59,6 +59,36 @@ func TestDialogues(t *testing.T) {
 	}
 }
 
+// Wherever what a client sends is cut in two, the answers are the same.
+func TestEverySplit(t *testing.T) {
+	const text = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n" +
+		"SUB foo.* 1\r\nsub bar q 22\nPUB foo.a 5\r\nhel\r\n\r\nHPUB foo.b rep.x 12 14\r\nNATS/1.0\r\n\r\nhi\r\n" +
+		"PING\r\nPUB bar 0\r\n\r\nUNSUB 1 3\r\nPUB foo.c 1\r\nx\r\nPUB foo.c 1\r\ny\r\nSUB r 3\r\nPUB no r 0\r\n\r\nSUB a..b 4\r\nPONG\r\n" +
+		"UNSUB 22\r\nPUB bar 1\r\nz\r\nping\r\nPUB bar 3\r\nlong\r\n"
+	d := &dialogue{t: t, hub: startHub(t)}
+	defer d.close()
+	want := ""
+	for cut := range len(text) + 1 {
+		d.names, d.parts = nil, map[string]*part{}
+		d.accept("a")
+		d.output()
+		p := d.parts["a"]
+		p.feed([]byte(text[:cut]))
+		p.feed([]byte(text[cut:]))
+		got := d.output()
+		if cut == 0 {
+			want = got
+			if n := strings.Count(got, "\n"); n < 20 || !strings.Contains(got, "closed, Protocol Violation") {
+				t.Fatalf("answers:\n%s", got)
+			}
+		}
+		if got != want {
+			t.Fatalf("cut at %d:\n%s\nwant:\n%s", cut, got, want)
+		}
+		p.peer.Close()
+	}
+}
+
 type dialogue struct {
 	t     *testing.T
 	cut   func(string) []string

@@ -10,10 +10,19 @@
 // Three things guard a connection's state, and each field says which:
 //
 //   - the reader: only the goroutine of the connection looks at it;
+//
 //   - mu: short sections that change what a connection is (subscriptions, timers,
 //     why it closes);
+//
 //   - the queue's lock, which transport holds between Reserve and Commit: what
 //     Deliver looks at. It is taken inside mu, never the other way round.
+//
+//     s := client.New(client.Options{Server: me, Broker: b, Registry: link.NewRegistry(10_000), URLs: new(link.URLs),
+//     Auth: auth.FromConfig(cfg), Settings: cfg, Log: log})
+//     if err := s.Start(); err != nil { ... }
+//     defer s.Close()
+//     ...
+//     s.Drain(ctx, cfg.LameDuck.Duration, cfg.LameDuck.Grace) // lame duck
 //
 // The package may import auth, link, broker and the ground floor.
 package client
