@@ -70,21 +70,20 @@ start_regions() {
 		for gw in $(borders_of $region); do build_road "$gw" $trip; done
 	done
 
-	# The first hub of each region, then the second with a route to the first. After
-	# that the ports of both are known, and go into the settings.
+	# The first hub of each region, then the second with a route to the first.
 	for number in 1 2; do
 		for region in $REGIONS; do write_hub "$PLACE/hub-$region-$number" $region; done
 		for region in $REGIONS; do launch "$PLACE/hub-$region-$number"; done
 		for region in $REGIONS; do up "$PLACE/hub-$region-$number"; done
 	done
-	for region in $REGIONS; do
-		for hub in $(hubs_of $region); do write_hub "$hub" $region; done
-	done
 
+	# What knows the hubs' addresses: border nodes and edges.
 	borders=$(for region in $REGIONS; do borders_of $region; done)
 	for gw in $borders; do
 		await "$PATIENCE" road_built "$gw" || fail "the road to $gw is not there"
 	done
+	# shellcheck disable=SC2086 # a list of names
+	REMOTES=$(remotes $REGIONS)
 	for region in $REGIONS; do
 		for gw in $(borders_of $region); do write_border "$gw" $region; done
 		write_edge "$(edge_of $region)" $region
@@ -97,11 +96,7 @@ start_regions() {
 		up "$gw"
 		open_road "$gw"
 	done
-	for region in $REGIONS; do
-		up "$(edge_of $region)"
-		for gw in $(borders_of $region); do write_border "$gw" $region; done
-		write_edge "$(edge_of $region)" $region
-	done
+	for region in $REGIONS; do up "$(edge_of $region)"; done
 }
 
 # --- scene 1 ------------------------------------------------------------------
@@ -154,6 +149,7 @@ scene_service() {
 # a super-cluster of two regions, east and west.
 start_islands() {
 	PLACE=islands
+	remotes_before=$REMOTES
 	cores="core-east core-west"
 	for core in $cores; do
 		build_road "$(borders_of $core)" 10ms
@@ -164,8 +160,10 @@ start_islands() {
 		up "$(hubs_of $core)"
 		await "$PATIENCE" road_built "$(borders_of $core)" || fail "the road to $core is not there"
 	done
+	# shellcheck disable=SC2086 # a list of names
+	REMOTES=$(remotes $cores)
 	for core in $cores; do
-		REGIONS=$cores write_border "$(borders_of $core)" $core
+		write_border "$(borders_of $core)" $core
 		launch "$(borders_of $core)"
 	done
 	for number in 1 2; do
@@ -179,6 +177,7 @@ start_islands() {
 		up "$(borders_of $core)"
 		open_road "$(borders_of $core)"
 	done
+	REMOTES=$remotes_before
 }
 core_of() {
 	case $1 in
@@ -231,18 +230,22 @@ scene_deaths() {
 		numbers $region 100000 >"$DIR/load-at-$region/in"
 		start "load-at-$region" "$BIN/hubd" pub "load.$region" - --json --rate $rate -s "$(url "$(edge_of $region)")"
 	done
-	saw "a publisher at each edge, $rate messages a second; a subscriber of all of it at each edge"
+	saw "a publisher at each edge, $rate messages a second; at each edge a subscriber of all of it"
 	carried_on || fail "the traffic does not get going"
 
-	for victim in "$PLACE/hub-sfo-1" "$PLACE/gw-ams-1" "$(edge_of sgp)"; do
+	for victim in hub-sfo-1 gw-ams-1 edge-sgp; do
+		region=${victim#*-} region=${region%-*} victim=$PLACE/$victim
+		write_again "$victim" "$region"
 		murder "$victim"
 		launch "$victim"
 		up "$victim"
 		carried_on || fail "after the death of $victim not everybody hears everybody again"
-		saw "$(basename "$victim") is killed, and back: everybody hears everybody"
+		saw "${victim##*/} is killed and started again: everybody hears everybody"
 	done
 
 	for region in $REGIONS; do stop "load-at-$region"; done
+	saw "the publishers have ended; what came of it (core messages are at most once: those under"
+	saw "way when a process dies are lost, none comes twice, none comes before an earlier one):"
 	count_all
 }
 
@@ -267,7 +270,7 @@ count_all() {
 			await "$PATIENCE" got "from-all-at-$to" "$from" "$sent" || wrong="the last message from $from did not come to $to"
 			# shellcheck disable=SC2046 # five numbers
 			set -- $(tally "from-all-at-$to" "$from" "$sent")
-			saw "$from to $to: $sent sent, $1 delivered, $2 lost (longest gap $(($5 * 1000 / rate)) ms), $3 doubled, $4 out of order"
+			saw "  $from to $to: $sent sent, $1 delivered, $2 lost (at most $(($5 * 1000 / rate)) ms in a row), $3 doubled, $4 out of order"
 			[ "$3 $4" = "0 0" ] || wrong="messages are doubled or out of order"
 		done
 	done
@@ -277,9 +280,64 @@ count_all() {
 
 # --- afterwards ---------------------------------------------------------------
 
-say "Banyan: three regions on this machine."
+# keep: the regions and the islands stay up; how to look at them, and how to stop them.
+keep() {
+	PLACE=regions
+	for region in $REGIONS; do
+		for name in $(hubs_of $region) $(borders_of $region) $(edge_of $region); do write_again "$name" $region; done
+	done
+	cat >"$DIR/stop.sh" <<-END
+		#!/bin/sh
+		# Stops all that this demo has left running, and removes its directory.
+		cd "$DIR" || exit 1
+		for file in */pid */*/pid; do
+			read -r pid <"\$file" && kill "\$pid" 2>/dev/null
+		done
+		for file in */pid */*/pid; do
+			read -r pid <"\$file"
+			tries=100
+			while kill -0 "\$pid" 2>/dev/null && [ \$tries -gt 0 ]; do tries=\$((tries - 1)); sleep 0.1; done
+			kill -9 "\$pid" 2>/dev/null
+		done
+		cd / && rm -rf "$DIR"
+	END
+	say
+	say "Everything is still running; this is where clients connect (no password), and where to ask for the status:"
+	say
+	for region in $REGIONS; do
+		for name in $(edge_of $region) $(hubs_of $region); do
+			printf '   %-12s %-24s --http 127.0.0.1:%s\n' "${name##*/}" "$(url "$name")" "$(port "$name" monitoring)"
+		done
+	done
+	for name in islands/hub-sfo-1 islands/hub-ams-1 islands/hub-sgp-1; do
+		printf '   %-12s %-24s (one of the separate clusters of scene 3)\n' "${name##*/}" "$(url "$name")"
+	done
+	say
+	say "For instance, in two terminals:"
+	say
+	say "   $BIN/leafd sub 'news.>' -s $(url "$(edge_of sfo)")"
+	say "   $BIN/leafd pub news.sgp 'it rains' -s $(url "$(edge_of sgp)")"
+	say
+	say "   $BIN/hubd status --http 127.0.0.1:$(port regions/hub-sfo-1 monitoring)"
+	say
+	say "Settings and logs of each: $DIR"
+	say "Stop everything:           sh $DIR/stop.sh"
+}
+
+began=$(now)
+say "Banyan on this machine: three regions, sfo, ams and sgp. Each has two hubs (hubd),
+two border nodes (gwd) and an edge (leafd). Edges reach a hub of their region over
+TLS; border nodes reach other regions over TLS and a proxy that makes them far away.
+All applications below are at edges; the way from edge to edge is
+
+   edge-sgp -> hub-sgp -> gw-sgp -> gw-sfo -> hub-sfo -> edge-sfo"
 start_regions
+saw ""
+saw "15 daemons are up"
 scene_events
 scene_service
 scene_islands
 scene_deaths
+SCENE=
+say
+say "All scenes went as told, in $(($(now) - began)) seconds."

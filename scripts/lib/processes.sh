@@ -24,8 +24,10 @@ now() { date +%s; }
 
 # await SECONDS COMMAND...: until the command succeeds; fails when the time is over.
 await() {
-	await_end=$(($(now) + $1))
+	await_time=$1
 	shift
+	"$@" && return
+	await_end=$(($(now) + await_time))
 	until "$@"; do
 		[ "$(now)" -lt "$await_end" ] || return 1
 		sleep 0.05
@@ -67,8 +69,8 @@ start() {
 launch() {
 	for launch_name in "$@"; do
 		for launch_file in "$DIR/$launch_name"/*.yaml; do
-			launch_daemon=$(basename "$launch_file" .yaml)
-			start "$launch_name" "$BIN/$launch_daemon" -c "$launch_file"
+			launch_daemon=${launch_file##*/}
+			start "$launch_name" "$BIN/${launch_daemon%.yaml}" -c "$launch_file"
 		done
 	done
 }
@@ -99,17 +101,19 @@ port() {
 
 # --- ending -------------------------------------------------------------------
 
-# stop NAME...: asks them to end, waits until they have, and makes sure.
+# stop NAME...: asks those that run to end, waits until they have, and makes sure.
 stop() {
+	stop_names=
 	for stop_name in "$@"; do
+		[ -f "$DIR/$stop_name/pid" ] || continue
 		kill "$(pid "$stop_name")" 2>/dev/null
+		stop_names="$stop_names $stop_name"
 	done
-	for stop_name in "$@"; do
+	for stop_name in $stop_names; do
 		await 5 gone "$stop_name" || kill -9 "$(pid "$stop_name")" 2>/dev/null
 		wait "$(pid "$stop_name")" 2>/dev/null
 		rm -f "$DIR/$stop_name/pid"
 	done
-	return 0
 }
 
 # murder NAME: kill -9. It has no chance to say goodbye.

@@ -47,7 +47,7 @@ open_road() {
 # common NAME: what all three kinds of daemon have.
 common() {
 	cat <<-END
-		server: {name: $(basename "$1")}
+		server: {name: ${1##*/}}
 		lifecycle: {ports_dir: $DIR/$1}
 		log: {level: $LOG_LEVEL}
 	END
@@ -139,8 +139,20 @@ write_edge() {
 	} >"$DIR/$1/leafd.yaml"
 }
 
-# write_border NAME REGION: a border node of a region. Gateways prove themselves to
-# each other with certificates.
+# remotes REGION...: the regions and the roads to each of their border nodes.
+remotes() {
+	for remote; do
+		remote_urls=
+		for remote_gw in $(borders_of "$remote"); do
+			remote_urls="${remote_urls:+$remote_urls, }\"nats://$(road "$remote_gw")\""
+		done
+		echo "    - {name: $remote, urls: [$remote_urls]}"
+	done
+}
+
+# write_border NAME REGION: a border node of a region; $REMOTES are the regions that
+# it looks for and that may connect. Gateways prove themselves to each other with
+# certificates.
 write_border() {
 	mkdir -p "$DIR/$1"
 	{
@@ -155,13 +167,17 @@ write_border() {
 			  tls: {cert: $DIR/tls/gateway.crt, key: $DIR/tls/gateway.key, ca: $DIR/tls/ca.crt, timeout: 10s}
 			  reject_unknown: true
 			  remotes:
+			$REMOTES
 		END
-		for border_region in $REGIONS; do
-			border_urls=
-			for border_peer in $(borders_of "$border_region"); do
-				border_urls="${border_urls:+$border_urls, }\"nats://$(road "$border_peer")\""
-			done
-			echo "    - {name: $border_region, urls: [$border_urls]}"
-		done
 	} >"$DIR/$1/gwd.yaml"
+}
+
+# write_again NAME REGION: the settings of a daemon of the regions, now with the
+# ports on which it listens: so it comes back where the others look for it.
+write_again() {
+	case $1 in
+	*/hub-*) write_hub "$1" "$2" ;;
+	*/gw-*) write_border "$1" "$2" ;;
+	*/edge-*) write_edge "$1" "$2" ;;
+	esac
 }
