@@ -2,6 +2,7 @@ package route
 
 import (
 	"slices"
+	"sync/atomic"
 	"strconv"
 	"strings"
 	"sync"
@@ -245,6 +246,28 @@ func (s *Service) HubPorts(a *broker.Account) []*broker.Port {
 		}
 	}
 	return list
+}
+
+// FenceHubs calls done, on any goroutine, when each hub has handled everything that
+// was queued for it up to now, or is gone.
+func (s *Service) FenceHubs(done func()) {
+	var left atomic.Int32
+	left.Store(1)
+	one := func() {
+		if left.Add(-1) == 0 {
+			done()
+		}
+	}
+	for _, p := range *s.byID.Load() {
+		if p.role == wire.RoleGateway {
+			continue
+		}
+		for _, c := range p.table.Load().all {
+			left.Add(1)
+			c.afterPong(one)
+		}
+	}
+	one()
 }
 
 // Drain tells hubs and other gwds that this process is about to leave.
