@@ -2,10 +2,10 @@ package route
 
 import (
 	"slices"
-	"sync/atomic"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/broker"
