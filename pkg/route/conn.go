@@ -39,6 +39,7 @@ var (
 	errDuplicate = &closing{reason: wire.ReasonDuplicateRoute}
 	errSelf      = &closing{reason: wire.ReasonDuplicateRoute, note: "connected to self"}
 	errShutdown  = &closing{reason: wire.ReasonServerShutdown}
+	errSuspended = &closing{reason: wire.ReasonStale, note: "this process was suspended"}
 	errStale     = &closing{reason: wire.ReasonStale, text: wire.TextStale}
 )
 
@@ -242,6 +243,9 @@ func (c *conn) logEnd(err error, reason wire.CloseReason) {
 // HandleBlock handles what the peer sent once the connection is registered.
 func (c *conn) HandleBlock(block []byte) (consumed, need int, err error) {
 	c.now = time.Time{}
+	if w := c.s.watchdog; w != nil && (w.Stalled() || c.reason.Load() != 0) {
+		return 0, 0, errSuspended
+	}
 	for consumed < len(block) {
 		var n int
 		c.verb = block[consumed] | 0x20

@@ -36,8 +36,9 @@ type Service struct {
 	wg        sync.WaitGroup
 	stopHook  func()
 
-	border       *border // at a hub
-	recent       recency // at a gwd
+	border       *border        // at a hub
+	recent       recency        // at a gwd
+	watchdog     *link.Watchdog // at a gwd
 	advertise    atomic.Bool
 	targeted     atomic.Uint64 // GMSG received
 	sentTargeted atomic.Uint64
@@ -130,6 +131,9 @@ func (s *Service) Start() error {
 		}
 		s.lis = lis
 	}
+	if s.o.Role == BorderRole {
+		s.watchdog = link.NewWatchdog(s.o.BorderPing*time.Duration(s.o.BorderPingMax), s.suspended)
+	}
 	s.stopHook = s.o.Broker.EachAccount(s.newAccount)
 	if s.lis != nil {
 		s.lis.Serve(s.accept, func(err error) { s.o.Log.Errorf("Route accept error: %v", err) })
@@ -192,6 +196,24 @@ func (s *Service) Close() {
 		s.border.stop()
 	}
 	s.recent.stop()
+	if s.watchdog != nil {
+		s.watchdog.Stop()
+	}
+}
+
+// suspended ends all routes of a gwd that was stopped for so long that its hubs have
+// chosen another.
+func (s *Service) suspended() {
+	s.o.Log.Warnf("This process was suspended: its routes are made anew")
+	s.mu.Lock()
+	open := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		open = append(open, c)
+	}
+	s.mu.Unlock()
+	for _, c := range open {
+		c.Close(wire.ReasonStale)
+	}
 }
 
 // LameDuck tells each peer that this process takes no new clients any more and
