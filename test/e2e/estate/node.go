@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,6 @@ type Node struct {
 
 	mu    sync.Mutex
 	proc  *procs.Process    // guarded by mu
-	ports procs.Ports       // guarded by mu
 	fixed map[string]string // address by kind of listener, since the first start; guarded by mu
 }
 
@@ -109,9 +109,16 @@ func (n *Node) startOnce() error {
 		p.Kill()
 		return err
 	}
+	told, err := n.logged(p)
+	if err != nil {
+		p.Kill()
+		return err
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.ports = ports
+	for kind, addr := range told {
+		n.fixed[kind] = addr
+	}
 	for kind, urls := range map[string][]string{
 		"nats": ports.Nats, "cluster": ports.Cluster, "gateway": ports.Gateway, "leafnodes": ports.LeafNodes,
 		"monitoring": ports.Monitoring, "profile": ports.Profile,
@@ -124,6 +131,25 @@ func (n *Node) startOnce() error {
 		n.road.SetTarget(n.fixed["gateway"])
 	}
 	return nil
+}
+
+// logged returns the addresses of listeners that older reference servers leave out of the ports file.
+func (n *Node) logged(p *procs.Process) (map[string]string, error) {
+	if n.native() {
+		return nil, nil
+	}
+	kinds := map[string]string{"leafnodes": "Listening for leafnode connections on "}
+	if n.road != nil {
+		kinds["gateway"] = "Listening for gateways connections on "
+	}
+	for kind, text := range kinds {
+		m, err := p.Log.Wait(n.est.Context(), regexp.MustCompile(text+`(\S+)`))
+		if err != nil {
+			return nil, err
+		}
+		kinds[kind] = m[1]
+	}
+	return kinds, nil
 }
 
 func (n *Node) configName() string {

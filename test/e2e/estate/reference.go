@@ -5,6 +5,8 @@ package estate
 import (
 	"fmt"
 	"strings"
+
+	"github.com/banyanmq/banyan/test/delayproxy"
 )
 
 // ReferenceSpec says how a reference server differs from others.
@@ -13,8 +15,10 @@ type ReferenceSpec struct {
 	Exe     string
 	Cluster string  // "" for a server that stands alone
 	Routes  []*Node // servers of the cluster that run already
-	// Remotes are other regions, for a server with a gateway: addresses by name. Nil for a server without one.
-	Remotes func() map[string][]string
+	// Remotes are other regions, for a server with a gateway: addresses by name. Nil for a server without one. Road is in
+	// front of the gateway.
+	Remotes map[string][]string
+	Road    *delayproxy.Proxy
 	// Upstreams are hubs that it is a leaf node of.
 	Upstreams []string
 	More      string
@@ -22,7 +26,7 @@ type ReferenceSpec struct {
 
 // ReferenceNode makes a reference server that has not been started.
 func (e *Estate) ReferenceNode(s ReferenceSpec) *Node {
-	return e.Prepare(Spec{Name: s.Name, Exe: s.Exe, Settings: func(n *Node) string {
+	return e.Prepare(Spec{Name: s.Name, Exe: s.Exe, Road: s.Road, Settings: func(n *Node) string {
 		var b strings.Builder
 		fmt.Fprintf(&b, "server_name: %s\nports_file_dir: \"{{dir}}\"\nlisten: %q\nhttp: %q\n", s.Name, n.Listen("nats"), n.Listen("monitoring"))
 		b.WriteString(ReferenceAccounts)
@@ -30,8 +34,8 @@ func (e *Estate) ReferenceNode(s ReferenceSpec) *Node {
 			fmt.Fprintf(&b, "cluster {\n  name: %s\n  listen: %q\n  routes: %s\n}\n", s.Cluster, n.Listen("cluster"), list(addrs(s.Routes, "cluster")))
 		}
 		if s.Remotes != nil {
-			fmt.Fprintf(&b, "gateway {\n  name: %s\n  listen: %q\n  gateways: [\n", s.Cluster, n.Listen("gateway"))
-			for name, urls := range s.Remotes() {
+			fmt.Fprintf(&b, "gateway {\n  name: %s\n  listen: %q\n  advertise: %q\n  gateways: [\n", s.Cluster, n.Listen("gateway"), s.Road.Addr())
+			for name, urls := range s.Remotes {
 				fmt.Fprintf(&b, "    {name: %s, urls: %s}\n", name, list(urls))
 			}
 			b.WriteString("  ]\n}\n")

@@ -21,9 +21,8 @@ type RegionSpec struct {
 	RTT  time.Duration // how far away it is from all others
 	// More blocks of settings, e.g. "clients.limits: ...".
 	Hub, Gwd string
-	// Remotes are regions of reference servers: gateway addresses by name.
-	Remotes map[string][]string
-	// Reference makes the hubs reference servers of this path; its gwd then work in single-owner mode.
+	// Reference makes the hubs reference servers of this path: with a gateway on each of them, or, if Gwds is not 0, with
+	// that many gwd in single-owner mode.
 	Reference string
 }
 
@@ -153,8 +152,11 @@ func (e *Estate) Regions(specs ...RegionSpec) []*Region {
 	known := make(map[string][]string)
 	for i := range specs {
 		s := &specs[i]
-		s.Hubs, s.Gwds = orTwo(s.Hubs), orTwo(s.Gwds)
-		for range s.Gwds {
+		s.Hubs = orTwo(s.Hubs)
+		if s.Reference == "" {
+			s.Gwds = orTwo(s.Gwds)
+		}
+		for range s.gateways() {
 			p, err := delayproxy.Start(delayproxy.Config{Target: "127.0.0.1:1", RTT: s.RTT})
 			if err != nil {
 				e.t.Fatal(err)
@@ -172,7 +174,11 @@ func (e *Estate) Regions(specs ...RegionSpec) []*Region {
 		for k := range s.Hubs {
 			name := fmt.Sprintf("hub-%s-%d", s.Name, k+1)
 			if s.Reference != "" {
-				r.Hubs = append(r.Hubs, e.ReferenceNode(ReferenceSpec{Name: name, Exe: s.Reference, Cluster: s.Name, Routes: r.Hubs[:min(k, 1)]}))
+				spec := ReferenceSpec{Name: name, Exe: s.Reference, Cluster: s.Name, Routes: r.Hubs[:min(k, 1)]}
+				if s.Gwds == 0 {
+					spec.Road, spec.Remotes = roads[s.Name][k], known
+				}
+				r.Hubs = append(r.Hubs, e.ReferenceNode(spec))
 			} else {
 				r.Hubs = append(r.Hubs, e.Hub(HubSpec{Name: name, Cluster: s.Name, Routes: r.Hubs[:min(k, 1)], More: s.Hub}))
 			}
@@ -188,6 +194,14 @@ func (e *Estate) Regions(specs ...RegionSpec) []*Region {
 	e.Start(borders...)
 	e.AwaitMesh(regions...)
 	return regions
+}
+
+// gateways is how many servers of the region have a gateway.
+func (s *RegionSpec) gateways() int {
+	if s.Reference != "" && s.Gwds == 0 {
+		return s.Hubs
+	}
+	return s.Gwds
 }
 
 func orTwo(n int) int {
@@ -206,9 +220,6 @@ func (e *Estate) border(s *RegionSpec, name string, index int, hubs []*Node, roa
 		fmt.Fprintf(&b, "cluster:\n  name: %s\n  listen: %q\n  routes: %s\n", s.Name, n.Listen("cluster"), list(addrs(hubs, "cluster")))
 		fmt.Fprintf(&b, "gateway:\n  listen: %q\n  advertise: %q\n  reject_unknown: true\n  remotes:\n", n.Listen("gateway"), road.Addr())
 		for region, urls := range known {
-			fmt.Fprintf(&b, "    - {name: %s, urls: %s}\n", region, list(urls))
-		}
-		for region, urls := range s.Remotes {
 			fmt.Fprintf(&b, "    - {name: %s, urls: %s}\n", region, list(urls))
 		}
 		if s.Reference != "" {
@@ -232,14 +243,20 @@ func (e *Estate) AwaitMesh(regions ...*Region) {
 					return err
 				}
 				for _, m := range all {
-					if m != n && peers[m.Name] == 0 {
+					if m == n || peers[m.Name] > 0 {
+						continue
+					}
+					if v, err := m.Varz(); err != nil || peers[v.ID] == 0 {
 						return fmt.Errorf("none to %s, only to %v", m.Name, peers)
 					}
 				}
 				return nil
 			})
 		}
-		for _, n := range r.Borders {
+		for _, n := range all {
+			if n.road == nil {
+				continue
+			}
 			e.Eventually(n.Name+" reaches the other regions", func() error {
 				out, _, err := n.Remotes()
 				if err != nil {

@@ -66,6 +66,7 @@ type book struct {
 type line struct {
 	seen       []uint64 // a bit for each message
 	received   int
+	shares     []int // of received, by connection
 	duplicates int
 	misordered int
 	firstOdd   string // the first duplicate or message out of order, in words
@@ -114,6 +115,7 @@ func (r *Run) subscribe(rc *Receiver) error {
 	b := &book{name: rc.Name, ordered: len(rc.Conns) == 1, lines: make([]line, len(r.load.Publishers))}
 	for i := range b.lines {
 		b.lines[i].seen = make([]uint64, (r.load.Count+63)/64)
+		b.lines[i].shares = make([]int, len(rc.Conns))
 		b.lines[i].last = -1
 		b.lines[i].high.Store(-1)
 	}
@@ -124,14 +126,14 @@ func (r *Run) subscribe(rc *Receiver) error {
 		}
 	}
 	r.books = append(r.books, b)
-	for _, nc := range rc.Conns {
+	for i, nc := range rc.Conns {
 		subject := r.load.Subject + ".*"
 		var s *nats.Subscription
 		var err error
 		if rc.Queue != "" {
-			s, err = nc.QueueSubscribe(subject, rc.Queue, func(m *nats.Msg) { r.receive(b, m) })
+			s, err = nc.QueueSubscribe(subject, rc.Queue, func(m *nats.Msg) { r.receive(b, i, m) })
 		} else {
-			s, err = nc.Subscribe(subject, func(m *nats.Msg) { r.receive(b, m) })
+			s, err = nc.Subscribe(subject, func(m *nats.Msg) { r.receive(b, i, m) })
 		}
 		if err != nil {
 			return err
@@ -153,7 +155,7 @@ func (r *Run) unsubscribe() {
 	}
 }
 
-func (r *Run) receive(b *book, m *nats.Msg) {
+func (r *Run) receive(b *book, conn int, m *nats.Msg) {
 	if len(m.Data) < 16 {
 		return
 	}
@@ -180,6 +182,7 @@ func (r *Run) receive(b *book, m *nats.Msg) {
 	} else {
 		ln.seen[n/64] |= bit
 		ln.received++
+		ln.shares[conn]++
 		if b.ordered && int64(n) < ln.last {
 			ln.misordered++
 			ln.odd("message %d of publisher %d came after %d", n, p, ln.last)

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,7 +16,9 @@ type Report struct {
 	Misordered int // behind a later message of the same publisher
 	Lost       []Loss
 	Slowest    time.Duration
-	Odd        []string // by receiver, what was first seen of copies and wrong order
+	// Shares is how many messages of a publisher each connection of a receiver got.
+	Shares map[string][][]int
+	Odd    []string // by receiver, what was first seen of copies and wrong order
 }
 
 // Loss is a message that a receiver did not get.
@@ -27,11 +30,12 @@ type Loss struct {
 }
 
 func (r *Run) report() *Report {
-	rep := &Report{Published: r.Published()}
+	rep := &Report{Published: r.Published(), Shares: make(map[string][][]int)}
 	for _, b := range r.books {
 		b.mu.Lock()
 		for p := range b.lines {
 			ln := &b.lines[p]
+			rep.Shares[b.name] = append(rep.Shares[b.name], slices.Clone(ln.shares))
 			if b.from != nil && !b.from[p] {
 				continue
 			}
