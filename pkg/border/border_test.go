@@ -56,10 +56,17 @@ func TestTwoRegions(t *testing.T) {
 	for _, h := range append(p.a, p.b...) {
 		pubs = append(pubs, h.client("A"))
 	}
-	await(t, "the hubs know each other's interest", func() bool {
-		for _, h := range append(p.a, p.b...) {
-			if len(h.b.Account("A").Matching([]byte("news"), nil)) != 3 {
-				return false
+	await(t, "all know all interest", func() bool {
+		for _, subj := range []string{"news", "work"} {
+			for _, h := range append(p.a, p.b...) { // own, the other hub's, the border's
+				if len(h.b.Account("A").Matching([]byte(subj), nil)) != 3 {
+					return false
+				}
+			}
+			for _, g := range append(p.ga, p.gb...) { // two hubs' and the other region's
+				if n := len(g.o.Broker.Account("A").Matching([]byte(subj), nil)); n != 3 {
+					return false
+				}
 			}
 		}
 		return true

@@ -181,7 +181,7 @@ func (c *client) take() []received {
 // a sink must not call the broker.
 func (c *client) answers(name string) {
 	requests := make(chan received, 1024)
-	done := make(chan struct{})
+	stop, done := make(chan struct{}), make(chan struct{})
 	c.mu.Lock()
 	c.fun = func(m received) {
 		if m.reply != "" {
@@ -191,15 +191,17 @@ func (c *client) answers(name string) {
 	c.mu.Unlock()
 	go func() {
 		defer close(done)
-		for m := range requests {
-			c.send(m.reply, "", name)
+		for {
+			select {
+			case m := <-requests:
+				c.send(m.reply, "", name)
+			case <-stop:
+				return
+			}
 		}
 	}()
 	c.h.t.Cleanup(func() {
-		c.mu.Lock()
-		c.fun = nil
-		c.mu.Unlock()
-		close(requests)
+		close(stop)
 		<-done
 	})
 }

@@ -169,19 +169,25 @@ func startFlow(from []*client, to *client, subj string) *flow {
 	return f
 }
 
+// settle waits until a count has not changed for a while, and returns it.
+func settle(t *testing.T, count func() int) int {
+	t.Helper()
+	last, since := -1, time.Now()
+	await(t, "a count to settle", func() bool {
+		if n := count(); n != last {
+			last, since = n, time.Now()
+		}
+		return time.Since(since) > 50*time.Millisecond
+	})
+	return last
+}
+
 // end stops and returns how many were lost of how many.
 func (f *flow) end(t *testing.T) (lost, total int) {
 	t.Helper()
 	close(f.stop)
 	f.wg.Wait()
-	last := -1
-	await(t, "the stream to end", func() bool { // nothing more for a while
-		n := f.to.count()
-		same := n == last
-		last = n
-		time.Sleep(20 * time.Millisecond)
-		return same
-	})
+	last := settle(t, f.to.count)
 	next := make(map[int]int)
 	for _, m := range f.to.take() {
 		var n, i int

@@ -258,10 +258,10 @@ func TestSingleOwner(t *testing.T) {
 	})
 	// Servers of the 2.9 line do not put the border's members last, so only the sum
 	// is certain.
-	mine, _, _ := own.Pending()
-	served := group.count() + mine
-	publish()
 	all := func() int { n, _, _ := own.Pending(); return group.count() + n }
+	served := all()
+	settle(t, func() int { served = all(); return served })
+	publish()
 	await(t, "messages", func() bool { return plain.count() >= 2*many && all() >= served+many })
 	if plain.count() != 2*many || all() != served+many {
 		t.Fatalf("plain %d, groups %d, before %d", plain.count(), all(), served)

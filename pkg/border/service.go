@@ -40,6 +40,7 @@ type Routes interface {
 	route.Border
 	Start() error
 	Addr() *net.TCPAddr
+	FenceHubs(done func())
 	WaitSynced(ctx context.Context) error
 	Missing() []string
 	Close()
@@ -207,6 +208,7 @@ func (s *Service) gatewayHooks() gateway.Hooks {
 		},
 		MapReply:  s.mapReply,
 		Arrived:   func(m *broker.Msg, _ string) { s.replies.arrived(m) },
+		FenceHubs: func(done func()) { s.routes.FenceHubs(done) },
 		Relay:     relay{s},
 		Changed:   s.changed,
 		Gossip:    func(name string, urls []string) { s.routes.GossipGateway(name, urls) },

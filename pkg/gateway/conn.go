@@ -48,7 +48,13 @@ type conn struct {
 
 	pongMu  sync.Mutex
 	waiting []func(ok bool) // one for each PING that is unanswered, oldest first
+	fences  map[string]func()
+	nextID  uint64
 	ended   bool
+
+	// held: this connection takes over from another one. What is queued stays until
+	// all that was sent on that one has arrived.
+	held atomic.Bool
 
 	// Under the lock of the outbound queue.
 	outMsgs, outBytes int64
@@ -143,7 +149,65 @@ func (c *conn) ping(f func(ok bool)) {
 	c.waiting = append(c.waiting, f)
 	c.tc.Write([]byte(wire.LinePing))
 	c.pongMu.Unlock()
-	c.tc.Flush()
+	c.flush()
+}
+
+// flush writes what is queued, unless it is held.
+func (c *conn) flush() {
+	if !c.held.Load() {
+		c.tc.Flush()
+	}
+}
+
+// fence calls f when all that was sent has been handled at the far end: by the hubs
+// behind it if it is a gwd, else by the server there; or when the connection
+// has ended.
+func (c *conn) fence(f func()) {
+	if !c.ours() {
+		c.ping(func(bool) { f() })
+		return
+	}
+	c.pongMu.Lock()
+	if c.ended {
+		c.pongMu.Unlock()
+		f()
+		return
+	}
+	if c.fences == nil {
+		c.fences = make(map[string]func())
+	}
+	c.nextID++
+	id := string(wire.AppendDecimal(nil, int(c.nextID)))
+	c.fences[id] = f
+	c.tc.Write(wire.AppendInfo(nil, &fenceInfo{GatewayInfo: wire.GatewayInfo{Gateway: c.s.name}, Fence: id}))
+	c.pongMu.Unlock()
+	c.flush()
+}
+
+// onFence answers when our hubs have all that came before.
+func (c *conn) onFence(id string) {
+	if c.in == nil {
+		return
+	}
+	c.in.inlet.Flush()
+	answer := func() {
+		c.tc.WriteFlush(wire.AppendInfo(nil, &fenceInfo{GatewayInfo: wire.GatewayInfo{Gateway: c.s.name}, Fenced: id}))
+	}
+	if f := c.s.o.Hooks.FenceHubs; f != nil {
+		f(answer)
+		return
+	}
+	answer()
+}
+
+func (c *conn) onFenced(id string) {
+	c.pongMu.Lock()
+	f := c.fences[id]
+	delete(c.fences, id)
+	c.pongMu.Unlock()
+	if f != nil {
+		f()
+	}
 }
 
 func (c *conn) onPong() {
@@ -178,7 +242,7 @@ func (c *conn) HandleBlock(b []byte) (consumed, need int, err error) {
 	if c.in != nil {
 		c.in.inlet.Flush()
 	}
-	c.tc.Flush()
+	c.flush()
 	c.active.Store(time.Now().UnixNano())
 	return consumed, need, err
 }
@@ -245,8 +309,8 @@ func (c *conn) end(err error) {
 	e := closingOf(err)
 	c.pongMu.Lock()
 	c.ended = true
-	waiting := c.waiting
-	c.waiting = nil
+	waiting, fences := c.waiting, c.fences
+	c.waiting, c.fences = nil, nil
 	c.pongMu.Unlock()
 	if c.pinger != nil {
 		c.pinger.Stop()
@@ -259,6 +323,9 @@ func (c *conn) end(err error) {
 	}
 	for _, f := range waiting {
 		f(false)
+	}
+	for _, f := range fences {
+		f()
 	}
 	last := c.Info(false)
 	last.Stopped, last.Reason = time.Now(), e.reason

@@ -9,6 +9,15 @@ import (
 	"github.com/banyanmq/banyan/pkg/wire"
 )
 
+// fenceInfo is an INFO between gwds of two regions. A PING only tells that the gwd at
+// the far end has read what came before; this tells that the hubs behind it have
+// handled it, so that what comes another way cannot be there earlier.
+type fenceInfo struct {
+	wire.GatewayInfo
+	Fence  string `json:"x_fence,omitempty"`  // dialer to acceptor: answer when hubs have all
+	Fenced string `json:"x_fenced,omitempty"` // acceptor to dialer: they have
+}
+
 // info is our full INFO.
 func (s *Service) info() *wire.GatewayInfo {
 	set := s.o.Settings
@@ -95,13 +104,21 @@ func (s *Service) urlsChanged() {
 
 // onInfo handles an INFO that comes later than the first.
 func (c *conn) onInfo(arg []byte) error {
-	var in wire.GatewayInfo
+	var in fenceInfo
 	if err := wire.DecodeJSON(arg, &in); err != nil {
 		return wire.ErrBadJSON
 	}
+	switch {
+	case in.Fence != "":
+		c.onFence(in.Fence)
+		return nil
+	case in.Fenced != "":
+		c.onFenced(in.Fenced)
+		return nil
+	}
 	switch in.Cmd {
 	case 0:
-		return c.fullInfo(&in)
+		return c.fullInfo(&in.GatewayInfo)
 	case wire.GatewayCmdGossip:
 		c.s.Learn(in.Gateway, in.GatewayURLs)
 		return nil

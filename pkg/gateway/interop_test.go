@@ -151,11 +151,11 @@ gateway { name: B, listen: "127.0.0.1:%d" }`
 	a.Open()
 	a.Learn("B", []string{fmt.Sprint("127.0.0.1:", free[1]), fmt.Sprint("127.0.0.1:", free[2])})
 	r := a.has(t, "B")
-	dead, stays, ports := b1, b2, p2
-	if r.live().url == fmt.Sprint("127.0.0.1:", free[2]) {
-		dead, stays, ports = b2, b1, p1
+	first := r.live()
+	dead, ports := b1, p2
+	if first.url == fmt.Sprint("127.0.0.1:", free[2]) {
+		dead, ports = b2, p1
 	}
-	_ = stays
 	nc, err := nats.Connect(ports.Client())
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ gateway { name: B, listen: "127.0.0.1:%d" }`
 	a.interest(t, "$G", "x", true)
 	dead.Kill()
 	began := time.Now()
-	a.interest(t, "$G", "x", false)
+	await(t, "another connection", func() bool { c := r.live(); return c != nil && c != first })
 	a.interest(t, "$G", "x", true)
 	t.Logf("moved in %v", time.Since(began))
 	a.hub.pub(a.b.Account("$G"), "x", "", "after")

@@ -63,6 +63,10 @@ type Hooks struct {
 	// it may change m.Reply. Called on the message path.
 	Arrived func(m *broker.Msg, from string)
 
+	// FenceHubs calls done when the members of our cluster have handled everything
+	// that they were sent up to now.
+	FenceHubs func(done func())
+
 	// Relay passes messages on by way of other gwds of our region.
 	Relay Relay
 
@@ -110,7 +114,7 @@ const (
 	firstPing    = time.Second
 	// handover is how long a connection that was replaced may take to deliver what
 	// was sent on it.
-	handover = 5 * time.Second
+	handover = time.Second
 )
 
 func (o *Options) fill() {

@@ -164,7 +164,7 @@ func (r *region) Flush() {
 	switch {
 	case p == nil:
 	case p.out != nil:
-		p.out.tc.Flush()
+		p.out.flush()
 	case r.s.o.Hooks.Relay != nil:
 		r.s.o.Hooks.Relay.FlushTargeted()
 	}
@@ -186,7 +186,7 @@ func (r *region) flushTargeted() {
 		return
 	}
 	if p := r.path.Load(); p != nil && p.out != nil {
-		p.out.tc.Flush()
+		p.out.flush()
 	}
 }
 
@@ -232,23 +232,35 @@ func (r *region) chooseLocked() {
 func (r *region) usable(c *conn, rtt time.Duration) {
 	r.mu.Lock()
 	before := r.current
+	if before != nil {
+		// What goes the new way must not be there before what went the old one.
+		c.held.Store(true)
+	}
 	r.current = c
 	r.port.Distance.Store(max(rtt.Microseconds(), 1))
 	r.chooseLocked()
 	r.mu.Unlock()
 	r.s.changed()
 	if before != nil {
-		before.leave()
+		before.leave(c)
 	}
 }
 
-// leave closes a connection that was replaced, when all that was sent on it has
-// arrived.
-func (c *conn) leave() {
-	t := time.AfterFunc(handover, func() { c.Close(wire.ReasonClientClosed) })
-	c.ping(func(bool) {
+// leave closes a connection that was replaced by next, when all that was sent on it
+// has arrived, or after a while. From then on next is written to.
+func (c *conn) leave(next *conn) {
+	var once sync.Once
+	done := func() {
+		once.Do(func() {
+			next.held.Store(false)
+			next.tc.Flush()
+			c.Close(wire.ReasonClientClosed)
+		})
+	}
+	t := time.AfterFunc(handover, done)
+	c.fence(func() {
 		t.Stop()
-		c.Close(wire.ReasonClientClosed)
+		done()
 	})
 }
 

@@ -397,16 +397,16 @@ func (s *Service) TargetedFlush() {
 func (s *Service) Fence(done func()) {
 	var left atomic.Int32
 	left.Store(1)
-	one := func(bool) {
+	one := func() {
 		if left.Add(-1) == 0 {
 			done()
 		}
 	}
 	for _, c := range s.list(outbound) {
 		left.Add(1)
-		c.ping(one)
+		c.fence(one)
 	}
-	one(true)
+	one()
 }
 
 // Leave ends inbound connections gently, before this process stops (gateways
