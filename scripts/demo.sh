@@ -41,7 +41,7 @@ finish() {
 	fi
 	# shellcheck disable=SC2086 # a list of names
 	stop $STARTED
-	if [ $code -eq 0 ]; then
+	if [ $code -eq 0 ] || [ $code -eq 130 ]; then
 		rm -rf "$DIR"
 	else
 		say "Everything is stopped. Settings and logs of each process: $DIR" >&2
@@ -290,10 +290,10 @@ keep() {
 		#!/bin/sh
 		# Stops all that this demo has left running, and removes its directory.
 		cd "$DIR" || exit 1
-		for file in */pid */*/pid; do
+		for file in */*/pid; do
 			read -r pid <"\$file" && kill "\$pid" 2>/dev/null
 		done
-		for file in */pid */*/pid; do
+		for file in */*/pid; do
 			read -r pid <"\$file"
 			tries=100
 			while kill -0 "\$pid" 2>/dev/null && [ \$tries -gt 0 ]; do tries=\$((tries - 1)); sleep 0.1; done
@@ -332,7 +332,7 @@ All applications below are at edges; the way from edge to edge is
 
    edge-sgp -> hub-sgp -> gw-sgp -> gw-sfo -> hub-sfo -> edge-sfo"
 start_regions
-saw ""
+say
 saw "15 daemons are up"
 scene_events
 scene_service
