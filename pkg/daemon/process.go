@@ -279,6 +279,9 @@ func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, bui
 	if err := build(p); err != nil {
 		return err
 	}
+	if cfg.ProfPort != 0 {
+		p.Add(profilerPart(p))
+	}
 	if err := p.Start(); err != nil {
 		return err
 	}

@@ -1,0 +1,65 @@
+package daemon
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/banyanmq/banyan/pkg/config"
+)
+
+// The setting opens a listener that is in the ports file and gone after Stop.
+func TestProfiles(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	defer http.DefaultClient.CloseIdleConnections()
+	cfg := &config.Config{Daemon: config.Gwd, ProfPort: -1, PortsFileDir: t.TempDir()}
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Add(profilerPart(p))
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	defer func() {
+		if !stopped {
+			p.Stop()
+		}
+	}()
+	files, err := filepath.Glob(filepath.Join(cfg.PortsFileDir, "*.ports"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("ports files %q, %v", files, err)
+	}
+	b, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ports struct{ Profile []string }
+	if err := json.Unmarshal(b, &ports); err != nil || len(ports.Profile) != 1 || !strings.HasPrefix(ports.Profile[0], "http://127.0.0.1:") {
+		t.Fatalf("ports file %s: %v; want one profile listener on loopback", b, err)
+	}
+	url := ports.Profile[0] + "/debug/pprof/goroutine?debug=1"
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if !strings.HasPrefix(string(text), "goroutine profile: total ") {
+		t.Errorf("got %.60q", text)
+	}
+	stopped = true
+	p.Stop()
+	http.DefaultClient.CloseIdleConnections()
+	if resp, err := http.Get(url); err == nil {
+		resp.Body.Close()
+		t.Error("the listener outlived Stop")
+	}
+}
