@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"os"
+	"sync"
 
 	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/cli"
@@ -57,7 +58,13 @@ func build(p *daemon.Process) error {
 
 	part := daemon.ServicePart(daemon.Intake, "client listener", "nats", "nats", clients)
 	part.Drain = func(ctx context.Context) {
-		clients.Drain(ctx, p.Config.LameDuck.Duration, p.Config.LameDuck.Grace)
+		duck := p.Config.LameDuck
+		var wg sync.WaitGroup
+		if leafs != nil {
+			wg.Go(func() { leafs.Drain(ctx, duck.Duration-duck.Grace) })
+		}
+		clients.Drain(ctx, duck.Duration, duck.Grace)
+		wg.Wait()
 	}
 	p.Add(part)
 	if leafs != nil {

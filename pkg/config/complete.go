@@ -186,6 +186,9 @@ func (c *Config) completeLeafNodes() {
 	n := c.LeafNodes
 	if n.PingInterval == 0 {
 		n.PingInterval = c.Limits.PingInterval
+		if c.Daemon == Leafd {
+			n.PingInterval = min(n.PingInterval, DefaultLeafdPing)
+		}
 	}
 	if n.PingMax == 0 {
 		n.PingMax = c.Limits.PingMax
@@ -200,6 +203,12 @@ func (c *Config) completeLeafNodes() {
 	n.TLS.complete()
 	n.Auth.Timeout = authTimeout(n.Auth.Timeout, n.TLS)
 	for i := range n.Remotes {
+		if r := &n.Remotes[i]; r.IgnoreDiscovered == Unsaid {
+			r.IgnoreDiscovered = No
+			if c.Daemon == Leafd {
+				r.IgnoreDiscovered = Yes
+			}
+		}
 		n.Remotes[i].complete(n)
 	}
 }

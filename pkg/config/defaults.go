@@ -35,6 +35,8 @@ const (
 	DefaultLeafDialTimeout      = time.Second
 	DefaultLeafFirstInfo        = time.Second
 	DefaultLeafHandshakeTimeout = 10 * time.Second
+	// DefaultLeafdPing keeps NAT tables and half-open links in sight at the edge.
+	DefaultLeafdPing = 25 * time.Second
 
 	DefaultConnectErrorReports   = 3600
 	DefaultReconnectErrorReports = 1

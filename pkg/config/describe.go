@@ -22,11 +22,39 @@ type OptionInfo struct {
 	Help   string
 }
 
+// ListInfo describes what the items of a list of blocks hold.
+type ListInfo struct {
+	// Key is the path of the list in YAML.
+	Key     string
+	Options []OptionInfo
+}
+
 // Options lists the settings of a daemon in the order of the table, without
 // those inside of lists.
 func Options(d Daemon) []OptionInfo {
+	return rowsOf(rootScope, d, true)
+}
+
+// Lists describes the items of a daemon's lists, those inside of items included.
+func Lists(d Daemon) []ListInfo {
+	return lists(rootScope, d, "")
+}
+
+func lists(s *scope, d Daemon, prefix string) []ListInfo {
+	var all []ListInfo
+	for _, o := range s.rows {
+		if o.kind == kList && o.in.has(d) {
+			key := prefix + o.key()
+			all = append(all, ListInfo{Key: key, Options: rowsOf(o.item, d, false)})
+			all = append(all, lists(o.item, d, key+".")...)
+		}
+	}
+	return all
+}
+
+func rowsOf(s *scope, d Daemon, root bool) []OptionInfo {
 	var list []OptionInfo
-	for _, o := range rootScope.rows {
+	for _, o := range s.rows {
 		if !o.in.has(d) || o.kind == kBlock {
 			continue
 		}
@@ -34,7 +62,7 @@ func Options(d Daemon) []OptionInfo {
 		if names := strings.Fields(o.yaml); len(names) > 1 {
 			info.Aliases = names[1:]
 		}
-		if o.scalar() {
+		if root && o.scalar() {
 			info.Env, info.Flag = envName(d, o.key()), "--"+flagName(o)
 		}
 		switch o.kind {

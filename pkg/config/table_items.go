@@ -139,7 +139,7 @@ var leafRemoteScope = checked(checkLeafRemote, newScope("upstream", "unknown fie
 	{yaml: "deny.exports", conf: "deny_exports/deny_export", kind: kCustom, read: readDenies, field: "DenyExports"},
 	{yaml: "order", kind: kCustom, read: readOrder, field: "NoRandomize"},
 	{conf: "no_randomize/dont_randomize", kind: kBool, field: "NoRandomize"},
-	{yaml: "ignore_discovered", conf: "ignore_discovered_servers", kind: kBool, field: "IgnoreDiscoveredServers"},
+	{yaml: "ignore_discovered", conf: "ignore_discovered_servers", kind: kCustom, read: readChoice, field: "IgnoreDiscovered"},
 	{yaml: "isolate", conf: "isolate_leafnode_interest/isolate", kind: kBool, field: "Isolate"},
 	{yaml: "request_isolation", conf: "request_isolation", kind: kBool, field: "RequestIsolation"},
 	{yaml: "disabled", conf: "disabled", kind: kBool, field: "Disabled"},
@@ -152,6 +152,18 @@ var leafRemoteScope = checked(checkLeafRemote, newScope("upstream", "unknown fie
 	{yaml: "proxy", conf: "proxy", kind: kLater, text: "leaf links over WebSocket"},
 	{conf: "jetstream_cluster_migrate/js_cluster_migrate", kind: kLater, text: "streams"},
 }, tlsRows("tls", "tls", "TLS", 0)...)))
+
+// readChoice is a switch of which it matters whether it was set.
+func readChoice(d *decoder, path string, v *conf.Value) (any, bool) {
+	switch {
+	case v.Kind == conf.Bool && v.Bool:
+		return Yes, true
+	case v.Kind == conf.Bool:
+		return No, true
+	}
+	d.errorf(v.Pos, path, "want true or false, got %s", v.Describe())
+	return nil, false
+}
 
 // readOrder: listed keeps the order of the URLs.
 func readOrder(d *decoder, path string, v *conf.Value) (any, bool) {

@@ -461,8 +461,10 @@ type LeafRemote struct {
 	DenyImports []string
 	DenyExports []string
 	// NoRandomize keeps the order of URLs.
-	NoRandomize             bool
-	IgnoreDiscoveredServers bool
+	NoRandomize bool
+	// IgnoreDiscovered keeps to the URLs above whatever hubs tell of their cluster.
+	// Load settles what is not said: Yes at leafd, No elsewhere.
+	IgnoreDiscovered Choice
 	// Isolate keeps interest that came from our own leaf nodes from the hub;
 	// RequestIsolation asks the hub to do the same for us.
 	Isolate          bool
@@ -475,6 +477,16 @@ type LeafRemote struct {
 	// Disabled remotes are configured but not dialed.
 	Disabled bool
 }
+
+// Choice is a switch that tells "not said" from off.
+type Choice uint8
+
+// The choices.
+const (
+	Unsaid Choice = iota
+	Yes
+	No
+)
 
 // HTTP is the monitoring listener.
 type HTTP struct {

@@ -91,7 +91,7 @@ func dialing(addr string, change ...func(r *config.LeafRemote)) func(n *node) {
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		r := config.LeafRemote{URLs: []*url.URL{u}, NoRandomize: true, IgnoreDiscoveredServers: true}
+		r := config.LeafRemote{URLs: []*url.URL{u}, NoRandomize: true, IgnoreDiscovered: config.Yes}
 		for _, f := range change {
 			f(&r)
 		}

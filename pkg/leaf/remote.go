@@ -102,7 +102,7 @@ func (r *remote) suspectTLSFirst() { r.guess = r.cfg.TLS != nil }
 func (r *remote) told(info *wire.LeafInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if info.LeafURLs != nil && !r.cfg.IgnoreDiscoveredServers {
+	if info.LeafURLs != nil && r.cfg.IgnoreDiscovered != config.Yes {
 		r.gossip, r.news = info.LeafURLs, true
 	}
 	if h := info.Hub; h != nil && (h.RetryAfterMS > 0 || h.SpreadMS > 0) {

@@ -193,7 +193,7 @@ func (s *script) start(d *datadriven.TestData) {
 		l := n.cfg.LeafNodes
 		l.Compression.Mode = config.CompressionOff
 		l.HandshakeTimeout = 5 * time.Second
-		r := config.LeafRemote{NoRandomize: true, IgnoreDiscoveredServers: true, FirstInfoTimeout: patience}
+		r := config.LeafRemote{NoRandomize: true, IgnoreDiscovered: config.Yes, FirstInfoTimeout: patience}
 		dials := false
 		for _, a := range d.CmdArgs {
 			v := ""

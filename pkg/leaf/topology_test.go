@@ -247,7 +247,7 @@ func TestSlowPeer(t *testing.T) {
 func TestGossip(t *testing.T) {
 	two := startNode(t, "TWO", listening)
 	one := startNode(t, "ONE", listening)
-	l := startNode(t, "EDGE", hurried, dialing(one.addr(), func(r *config.LeafRemote) { r.IgnoreDiscoveredServers = false }))
+	l := startNode(t, "EDGE", hurried, dialing(one.addr(), func(r *config.LeafRemote) { r.IgnoreDiscovered = config.No }))
 	deaf := startNode(t, "DEAF", hurried, dialing(one.addr()))
 	one.links(2)
 	one.o.LeafURLs.Add([]string{two.addr()})
