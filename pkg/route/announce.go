@@ -69,14 +69,13 @@ next:
 		if o.Class&set == 0 || n == 0 || o.Class == broker.Gateway && o.Link != 0 {
 			continue
 		}
-		origin := w.originOf(o)
 		for _, d := range w.done {
-			if d == origin {
+			if d == o.Cluster {
 				continue next
 			}
 		}
-		w.done = append(w.done, origin)
-		f(in, origin, w.sum(in, set, origin))
+		w.done = append(w.done, o.Cluster)
+		f(in, o.Cluster, w.sum(in, set, o.Cluster))
 	}
 }
 
@@ -90,8 +89,6 @@ func (w *announcer) classes() broker.Set {
 	}
 	return broker.Client
 }
-
-func (w *announcer) originOf(o broker.Origin) string { return o.Cluster }
 
 func (w *announcer) sum(in *broker.Interest, set broker.Set, cluster string) (n int32) {
 	for o, k := range in.All() {

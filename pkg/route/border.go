@@ -155,9 +155,6 @@ func (b *border) join(c *conn) {
 	}
 }
 
-// ready notes that the initial interest on a connection of a gwd is complete.
-func (b *border) ready(*conn) {}
-
 // leave notes that a connection of a gwd is gone.
 func (b *border) leave(c *conn) {
 	b.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,6 +57,9 @@ func (s *Service) keep(t *target) {
 		}
 		what, account, changed := s.needs(t)
 		if what == needNothing {
+			if !t.explicit && !s.maintains(t) {
+				return
+			}
 			select {
 			case <-s.ctx.Done():
 				return
@@ -80,13 +84,14 @@ func (s *Service) keep(t *target) {
 			s.mu.Unlock()
 			return
 		case errors.Is(err, errDuplicate):
-			if !t.explicit {
-				return
-			}
-			pause = t.redial()
+			// Both sides dial. Once they agree, each keeps up what it has dialed.
+			pause = redialExplicit + jitter()
 			continue
 		}
-		s.refusal(t, account, err)
+		if s.refusal(t, account, err) {
+			pause = jitter()
+			continue
+		}
 		failures++
 		s.logDial(t, err, failures, ever)
 		if !t.explicit && failures > s.retries(t) {
@@ -187,18 +192,46 @@ func (s *Service) needs(t *target) (what need, account string, changed chan stru
 	return needNothing, "", changed
 }
 
-// refusal notes that a peer will never serve an account's own connection.
-func (s *Service) refusal(t *target, account string, err error) {
+// maintains tells whether any connection to the peer was dialed by us.
+func (s *Service) maintains(t *target) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.peers[t.id]
+	if p == nil {
+		return true
+	}
+	ours := func(c *conn) bool { return c != nil && c.dialed() }
+	if ours(p.one) || slices.ContainsFunc(p.pool, ours) {
+		return true
+	}
+	for _, c := range p.dedicated {
+		if ours(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal notes that a peer will not serve an account's own connection: for good
+// if it can't, and for a peer known by gossip alone when it does not want to, so
+// that the rest of its connections is kept up.
+func (s *Service) refusal(t *target, account string, err error) bool {
 	var end *closing
-	if account == "" || !errors.As(err, &end) || end.note != wire.TextNoDedicatedRoute(account) {
-		return
+	if account == "" || !errors.As(err, &end) {
+		return false
+	}
+	never := end.note == wire.TextNoDedicatedRoute(account) || end.text == wire.TextNoDedicatedRoute(account)
+	if !never && (t.explicit || end.reason != wire.ReasonParseError) {
+		return false
 	}
 	s.mu.Lock()
 	if p := s.peers[t.id]; p != nil {
 		p.refused[account] = true
+		p.refreshLocked()
 	}
 	s.bumpLocked()
 	s.mu.Unlock()
+	return true
 }
 
 // dial opens one connection and returns when it is up and the peer has confirmed

@@ -71,6 +71,7 @@ const (
 	ownPing          = 5 * time.Second // between our own daemons
 	defaultPingMax   = 2
 	defaultBorder    = 2 * time.Second
+	leastSuspension  = 2 * time.Second // of the process, to be noticed
 	defaultFence     = 200 * time.Millisecond
 	fenceBytes       = 4 << 20
 	defaultPending   = 256 << 20

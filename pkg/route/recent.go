@@ -8,8 +8,8 @@ import (
 	"github.com/banyanmq/banyan/pkg/interest"
 )
 
-// recentLife is half of how long new interest is remembered at least, and a third of
-// how long at most.
+// recentLife is how long new interest is remembered at least; at most it is three
+// times as long.
 const recentLife = 10 * time.Second
 
 // recency remembers which interest each hub announced lately: a reply to such an

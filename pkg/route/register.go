@@ -119,9 +119,6 @@ func (s *Service) confirm(c *conn) {
 	s.bumpLocked()
 	s.mu.Unlock()
 	close(c.up)
-	if s.border != nil && p.role == wire.RoleGateway {
-		s.border.ready(c)
-	}
 	if tell && s.o.Role == BorderRole && s.o.Border.HubUp != nil {
 		s.o.Border.HubUp(p.id, p.role == wire.RoleHub)
 	}

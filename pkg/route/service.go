@@ -36,9 +36,9 @@ type Service struct {
 	wg        sync.WaitGroup
 	stopHook  func()
 
-	border       *border        // at a hub
-	recent       recency        // at a gwd
-	watchdog     *link.Watchdog // at a gwd
+	border       *border // at a hub
+	recent       recency // at a gwd
+	watchdog     *link.Watchdog
 	advertise    atomic.Bool
 	targeted     atomic.Uint64 // GMSG received
 	sentTargeted atomic.Uint64
@@ -131,9 +131,11 @@ func (s *Service) Start() error {
 		}
 		s.lis = lis
 	}
+	limit := ownPing * time.Duration(s.pingMax)
 	if s.o.Role == BorderRole {
-		s.watchdog = link.NewWatchdog(s.o.BorderPing*time.Duration(s.o.BorderPingMax), s.suspended)
+		limit = s.o.BorderPing * time.Duration(s.o.BorderPingMax)
 	}
+	s.watchdog = link.NewWatchdog(max(limit, leastSuspension), s.suspended)
 	s.stopHook = s.o.Broker.EachAccount(s.newAccount)
 	if s.lis != nil {
 		s.lis.Serve(s.accept, func(err error) { s.o.Log.Errorf("Route accept error: %v", err) })
@@ -201,8 +203,8 @@ func (s *Service) Close() {
 	}
 }
 
-// suspended ends all routes of a gwd that was stopped for so long that its hubs have
-// chosen another.
+// suspended ends all routes of a process that was stopped for so long that its peers
+// have given it up: a gwd's hubs have chosen another.
 func (s *Service) suspended() {
 	s.o.Log.Warnf("This process was suspended: its routes are made anew")
 	s.mu.Lock()
