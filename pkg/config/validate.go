@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -129,10 +130,12 @@ func pick(cond bool, a, b string) string {
 
 func (l *loader) set(key string) bool { _, ok := l.origin[key]; return ok }
 
-// firstOrigin is where the first option below a key stands.
+// firstOrigin is where the first option below a key stands. Of flags, which have
+// no place, it is the first by name.
 func (l *loader) firstOrigin(key string) conf.Pos {
 	first := l.origin[key]
-	for k, pos := range l.origin {
+	for _, k := range slices.Sorted(maps.Keys(l.origin)) {
+		pos := l.origin[k]
 		if strings.HasPrefix(k, key+".") && (first.IsZero() || pos.Line < first.Line || pos.Line == first.Line && pos.Col < first.Col) {
 			first = pos
 		}
