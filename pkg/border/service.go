@@ -448,6 +448,7 @@ func (s *Service) Close() {
 		return
 	}
 	s.cancel()
+	s.gateways.Quit()
 	// Both at once: hubs and remotes alike shall look for another gwd now.
 	s.wg.Add(1)
 	go func() {

@@ -58,6 +58,7 @@ type conn struct {
 
 	// Under the lock of the outbound queue.
 	outMsgs, outBytes int64
+	retired           bool // nothing more may be sent: a fence stands behind what was
 
 	dropped atomic.Int64 // messages that found the queue full
 	ignored atomic.Int64 // messages and interest that may not cross or make no sense
@@ -104,7 +105,6 @@ func (c *conn) line(by time.Time) (verb, arg string, err error) {
 
 // serve reads until the connection ends, and clears up.
 func (c *conn) serve() {
-	c.startPinger()
 	c.end(c.tc.Serve(c))
 }
 
@@ -386,9 +386,18 @@ func payloadFor(m *broker.Msg, headers bool) (payload []byte, hdr int) {
 	return m.Payload, m.HdrLen
 }
 
+// outcome of send.
+type outcome uint8
+
+const (
+	lost    outcome = iota // dropped
+	queued                 // taken
+	retired                // the connection has a successor: try that one
+)
+
 // send queues one line for an outbound connection. prefix, if not empty, stands
 // before the reply. A message that would pass the limit of the queue is dropped.
-func (c *conn) send(m *broker.Msg, prefix []byte, groups [][]byte) bool {
+func (c *conn) send(m *broker.Msg, prefix []byte, groups [][]byte) outcome {
 	payload, hdr := payloadFor(m, c.remote.Headers)
 	var buf [256]byte
 	reply := m.Reply
@@ -404,7 +413,11 @@ func (c *conn) send(m *broker.Msg, prefix []byte, groups [][]byte) bool {
 		if c.tc.Cause() == nil && c.dropped.Add(1) == 1 {
 			c.log.Warnf("Gateway %q does not keep up: %d bytes wait, messages are dropped", c.name, c.s.o.MaxQueued)
 		}
-		return false
+		return lost
+	}
+	if c.retired {
+		c.tc.Cancel()
+		return retired
 	}
 	var acct [64]byte
 	b = wire.AppendGatewayMsg(b, append(acct[:0], m.Account.Name...), m.Subject, reply, groups, hdr, len(payload))
@@ -413,5 +426,5 @@ func (c *conn) send(m *broker.Msg, prefix []byte, groups [][]byte) bool {
 	c.outMsgs++
 	c.outBytes += int64(len(payload))
 	c.tc.Commit(b)
-	return true
+	return queued
 }

@@ -181,6 +181,7 @@ func (c *conn) greet(r *region, t target) error {
 	c.table.asks = c.remote.InterestOnlyMode
 	c.tc.Write(wire.AppendConnect(nil, &connect))
 	c.tc.Write(wire.AppendInfo(nil, s.info()))
+	c.startPinger()
 	s.o.Registry.Add(c)
 	began := time.Now()
 	c.ping(func(ok bool) {

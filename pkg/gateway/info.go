@@ -93,7 +93,8 @@ func (s *Service) urlsChanged() {
 	s.mu.Lock()
 	open := s.opened
 	s.mu.Unlock()
-	if !open {
+	if !open || s.leaving.Load() {
+		// Who is about to go tells nothing of others, whom it loses sight of now.
 		return
 	}
 	line := wire.AppendInfo(nil, s.info())

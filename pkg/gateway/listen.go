@@ -69,6 +69,7 @@ func (c *conn) welcome() error {
 		return err
 	}
 	c.in = newSource(c)
+	c.startPinger()
 	s.o.Registry.Add(c)
 	c.in.announce()
 	for _, r := range s.regions() {

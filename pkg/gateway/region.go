@@ -29,10 +29,12 @@ type region struct {
 	filtered atomic.Int64 // messages that may not cross
 	relayed  atomic.Int64 // messages that went by way of another gwd
 	behind   atomic.Bool  // Targeted has queued something
+	viaDirty atomic.Bool  // messages by way of another gwd are to be flushed
 
 	mu       sync.Mutex
 	settings *config.RemoteGateway // nil: learned
 	urls     []string              // learned
+	former   []string              // learned once, and not told any more
 	tlsName  string                // a host name for addresses that are none
 	dialing  bool
 	current  *conn            // that is used
@@ -86,17 +88,25 @@ func (r *region) Deliver(*broker.Msg, *broker.Sub) bool { return false }
 
 // DeliverOnce sends m to the remote.
 func (r *region) DeliverOnce(m *broker.Msg, plain bool, groups [][]byte) bool {
-	p := r.path.Load()
-	if p == nil {
+	if !wire.IsGatewayReply(m.Subject) && !r.s.outgoing(m.Account).Message(m.Subject) {
+		r.filtered.Add(1)
 		return false
 	}
-	if !wire.IsGatewayReply(m.Subject) {
-		if f := r.s.outgoing(m.Account); !f.Message(m.Subject) {
-			r.filtered.Add(1)
+	for {
+		p := r.path.Load()
+		if p == nil {
 			return false
 		}
+		if x := r.deliver(p, m, groups); x != retired {
+			return x == queued
+		}
+	}
+}
+
+func (r *region) deliver(p *path, m *broker.Msg, groups [][]byte) outcome {
+	if !wire.IsGatewayReply(m.Subject) {
 		if len(groups) == 0 && p.table.loose.Load() > 0 && p.table.refuses(m.Account.Name, m.Subject) {
-			return false
+			return lost
 		}
 	}
 	var buf [wireReplyPrefix]byte
@@ -104,7 +114,13 @@ func (r *region) DeliverOnce(m *broker.Msg, plain bool, groups [][]byte) bool {
 	if p.out != nil {
 		return p.out.send(m, prefix, groups)
 	}
-	return r.relay(p.peer, m, prefix, groups)
+	if !r.relay(p.peer, m, prefix, groups) {
+		return lost
+	}
+	if !r.viaDirty.Load() {
+		r.viaDirty.Store(true)
+	}
+	return queued
 }
 
 // wireReplyPrefix is the length of _GR_.cccccc.ssssss.
@@ -160,24 +176,28 @@ func (r *region) relay(peerID string, m *broker.Msg, prefix []byte, groups [][]b
 
 // Flush writes what was queued.
 func (r *region) Flush() {
-	p := r.path.Load()
-	switch {
-	case p == nil:
-	case p.out != nil:
-		p.out.flush()
-	case r.s.o.Hooks.Relay != nil:
+	if r.viaDirty.Load() && r.viaDirty.Swap(false) {
 		r.s.o.Hooks.Relay.FlushTargeted()
+	}
+	if p := r.path.Load(); p != nil && p.out != nil {
+		p.out.flush()
 	}
 }
 
 // targeted sends what another gwd has passed on. It is not passed on again.
 func (r *region) targeted(m *broker.Msg) {
-	p := r.path.Load()
-	if p == nil || p.out == nil {
+	for {
+		p := r.path.Load()
+		if p == nil || p.out == nil {
+			return
+		}
+		switch p.out.send(m, nil, m.Groups) {
+		case retired:
+			continue
+		case queued:
+			r.behind.Store(true)
+		}
 		return
-	}
-	if p.out.send(m, nil, m.Groups) {
-		r.behind.Store(true)
 	}
 }
 
@@ -257,6 +277,7 @@ func (c *conn) leave(next *conn) {
 			c.Close(wire.ReasonClientClosed)
 		})
 	}
+	c.tc.Locked(func() { c.retired = true })
 	t := time.AfterFunc(handover, done)
 	c.fence(func() {
 		t.Stop()
@@ -343,6 +364,12 @@ func (r *region) learned(list []string, instead bool) (news bool) {
 		}
 	}
 	if instead {
+		for _, u := range r.urls {
+			if !slices.Contains(list, u) && !slices.Contains(r.former, u) {
+				r.former = append(r.former, u)
+			}
+		}
+		r.former = r.former[max(0, len(r.former)-maxFormer):]
 		r.urls = slices.Clone(list)
 	} else if news {
 		for _, u := range list {
@@ -383,6 +410,8 @@ type target struct {
 	tls        *config.TLS
 }
 
+const maxFormer = 16
+
 // targets lists what can be dialed, in random order, with avoid last.
 func (r *region) targets(avoid string) []target {
 	r.mu.Lock()
@@ -400,20 +429,27 @@ func (r *region) targets(avoid string) []target {
 			}
 		}
 	}
-	for _, u := range r.urls {
+	learned := func(u string) {
 		if slices.ContainsFunc(list, func(t target) bool { return t.addr == u }) {
-			continue
+			return
 		}
 		host, _, err := net.SplitHostPort(u)
 		if err != nil {
-			continue
+			return
 		}
 		if net.ParseIP(host) != nil && r.tlsName != "" {
 			host = r.tlsName
 		}
 		list = append(list, target{addr: u, serverName: host, tls: tlsSet})
 	}
+	for _, u := range r.urls {
+		learned(u)
+	}
 	shuffle(list)
+	// What is not told any more is better than nothing, and comes last.
+	for _, u := range r.former {
+		learned(u)
+	}
 	if i := slices.IndexFunc(list, func(t target) bool { return t.addr == avoid }); i >= 0 {
 		t := list[i]
 		list = append(slices.Delete(list, i, i+1), t)

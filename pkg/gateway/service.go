@@ -139,8 +139,12 @@ func (s *Service) Addr() *net.TCPAddr {
 	return s.lis.Addr()
 }
 
+// Quit lets nobody in any more and tells remotes nothing more of our cluster.
+func (s *Service) Quit() { s.leaving.Store(true) }
+
 // Close ends all connections and waits for their goroutines.
 func (s *Service) Close() {
+	s.Quit()
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -416,7 +420,6 @@ func (s *Service) Leave(ctx context.Context, spacing time.Duration) {
 	s.leaving.Store(true)
 	s.o.URLs.Withhold()
 	in := s.info()
-	s.o.URLs.Watch(func() {})
 	line := wire.AppendInfo(nil, in)
 	in.Move = true
 	move := wire.AppendInfo(nil, in)
