@@ -138,7 +138,7 @@ func (w *world) requests(t *testing.T) {
 	}
 	before := served.Load()
 	for _, nc := range askers {
-		if err := traffic.Requests(t.Context(), nc, "svc.fresh", 500, 25, estate.Patience/2); err != nil {
+		if err := traffic.Requests(t.Context(), nc, "svc.fresh", 500, 50, estate.Patience/2); err != nil {
 			t.Errorf("from %s: %v", nc.ConnectedServerName(), err)
 		}
 	}
@@ -191,10 +191,10 @@ func (w *world) nearest(t *testing.T) {
 		}
 		members = append(members, member{at.region, sub})
 	}
-	answers := func(n int) (map[string]int, error) {
+	answers := func(n int, patience time.Duration) (map[string]int, error) {
 		got := make(map[string]int)
 		for range n {
-			m, err := nc.Request("svc.where", nil, 5*time.Second)
+			m, err := nc.Request("svc.where", nil, patience)
 			if err != nil {
 				return got, err
 			}
@@ -205,13 +205,13 @@ func (w *world) nearest(t *testing.T) {
 	for _, m := range members {
 		// Interest and round-trip times spread while other regions answer; then it is this one alone.
 		w.Eventually("the answers come from "+m.region, func() error {
-			got, err := answers(1)
+			got, err := answers(1, 500*time.Millisecond)
 			if err == nil && got[m.region] != 1 {
 				err = fmt.Errorf("answered by %v", got)
 			}
 			return err
 		})
-		if got, err := answers(50); err != nil || got[m.region] != 50 {
+		if got, err := answers(50, estate.Patience); err != nil || got[m.region] != 50 {
 			t.Errorf("answers by region: %v, %v; want 50 from %s", got, err, m.region)
 		}
 		if err := m.sub.Unsubscribe(); err != nil {
