@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"expvar"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -40,6 +41,7 @@ func (s *profiler) Start() error {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.Handle("/debug/vars", expvar.Handler())
 	s.ln, s.srv = ln, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	s.wg.Go(func() {
 		if err := s.srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
