@@ -30,8 +30,12 @@ type Credentials struct {
 
 // anonymous tells whether nothing was shown that an identity could come from.
 func (c *Credentials) anonymous() bool {
-	return c.User == "" && c.Pass == "" && c.Token == "" && c.NKey == "" && c.JWT == ""
+	return c.nameless() && c.NKey == ""
 }
+
+// nameless tells whether neither a name nor a password nor a token was shown. A
+// JWT counts for nothing where there is no operator.
+func (c *Credentials) nameless() bool { return c.User == "" && c.Pass == "" && c.Token == "" }
 
 // Unlimited is the value of a limit that does not limit. 0 means the same, so
 // that an Identity without limits needs none set.
@@ -42,6 +46,8 @@ const Unlimited = -1
 type Identity struct {
 	// User is the name for logs and monitoring, "" for nobody in particular.
 	User string
+	// NKey is the public key that was proved, "" if none was.
+	NKey string
 	// Account is where the connection belongs; "" is the global account.
 	Account string
 	// Permissions nil means that everything is allowed.

@@ -9,13 +9,16 @@ type Settings struct {
 	hash hashing
 
 	users  map[string]*user
-	order  []*user // as in the settings
+	order  []*user          // as in the settings
+	keys   map[string]*user // by public key
 	noAuth *user
 
 	single *user // the one user of the authorization block
 	token  config.Secret
 
 	leafSingle  *user
+	leafKey     *user
+	leafKeys    map[string]*user
 	leafUsers   map[string]*user
 	leafOrder   []*user
 	leafAccount string
@@ -25,11 +28,15 @@ type Settings struct {
 	// mapping: some listener knows users by their certificates, so that a user
 	// without a password is one, and not open to everybody elsewhere.
 	mapping bool
+	// decoy is a hash that costs as much as those of the users do: what somebody
+	// shows who is not one is compared with it, so that time does not tell.
+	decoy config.Secret
 }
 
 // user is an entry of the settings with the identity that it becomes.
 type user struct {
 	name     string
+	nkey     string
 	password config.Secret
 	kinds    []config.ConnectionType // empty: all
 	identity *Identity
@@ -50,7 +57,7 @@ func (u *user) allows(kind config.ConnectionType) bool {
 // FromConfig makes the Authenticator of c, which has been checked.
 func FromConfig(c *config.Config) *Settings {
 	s := &Settings{
-		hash: newHashing(), users: make(map[string]*user), token: c.Auth.Token, required: c.AuthRequired(),
+		hash: newHashing(), users: make(map[string]*user), keys: make(map[string]*user), token: c.Auth.Token, required: c.AuthRequired(),
 	}
 	s.mapping = c.Client.TLS != nil && c.Client.TLS.VerifyAndMap ||
 		c.LeafNodes != nil && c.LeafNodes.TLS != nil && c.LeafNodes.TLS.VerifyAndMap
@@ -70,7 +77,9 @@ func FromConfig(c *config.Config) *Settings {
 	if c.Auth.User != "" {
 		s.single = newUser(c.Auth.User, c.Auth.Password, config.DefaultAccount)
 	}
-	s.noAuth = s.users[c.Auth.NoAuthUser]
+	if s.noAuth = s.users[c.Auth.NoAuthUser]; s.noAuth == nil {
+		s.noAuth = s.keys[c.Auth.NoAuthUser]
+	}
 	s.openGlobal = s.required && onlySystem && s.noAuth == nil &&
 		s.single == nil && s.token == "" && len(c.Auth.Users) == 0 && !s.globalUsers(c)
 	if l := c.LeafNodes; l != nil {
@@ -94,10 +103,18 @@ func (s *Settings) addLeafs(l *config.LeafAuth) {
 	if l.User != "" {
 		s.leafSingle = newUser(l.User, l.Password, s.leafAccount)
 	}
+	if l.NKey != "" {
+		s.leafKey = newKeyUser(l.NKey, s.leafAccount)
+	}
 	if len(l.Users) > 0 {
 		s.leafUsers = make(map[string]*user, len(l.Users))
 	}
+	s.leafKeys = make(map[string]*user)
 	for _, x := range l.Users {
+		if x.NKey != "" {
+			s.leafKeys[x.NKey] = newKeyUser(x.NKey, orGlobal(x.Account))
+			continue
+		}
 		u := newUser(x.Name, x.Password, orGlobal(x.Account))
 		s.leafUsers[x.Name] = u
 		s.leafOrder = append(s.leafOrder, u)
@@ -115,13 +132,27 @@ func newUser(name string, password config.Secret, account string) *user {
 	return &user{name: name, password: password, identity: &Identity{User: name, Account: account}}
 }
 
+func newKeyUser(nkey, account string) *user {
+	return &user{nkey: nkey, identity: &Identity{User: nkey, NKey: nkey, Account: account}}
+}
+
 func (s *Settings) add(c *config.User, account string) {
 	if c.Account != "" {
 		account = c.Account
 	}
 	u := newUser(c.Name, c.Password, account)
+	if c.NKey != "" {
+		u = newKeyUser(c.NKey, account)
+	}
 	u.kinds = c.AllowedConnectionTypes
 	u.identity.Permissions = NewPermissions(c.Permissions)
+	if c.NKey != "" {
+		s.keys[c.NKey] = u
+		return
+	}
+	if IsHash(string(c.Password)) {
+		s.decoy = c.Password
+	}
 	s.users[c.Name] = u
 	s.order = append(s.order, u)
 }
@@ -131,18 +162,20 @@ func isLeaf(kind config.ConnectionType) bool {
 }
 
 // ownLeafs tells whether leaf nodes have users of their own.
-func (s *Settings) ownLeafs() bool { return s.leafSingle != nil || s.leafUsers != nil }
+func (s *Settings) ownLeafs() bool {
+	return s.leafSingle != nil || s.leafKey != nil || s.leafUsers != nil
+}
 
 // Policy implements Authenticator.
 func (s *Settings) Policy(kind config.ConnectionType) Policy {
 	if isLeaf(kind) && s.ownLeafs() {
-		return Policy{Required: true, Announced: true}
+		return Policy{Required: true, Announced: true, Nonce: s.leafKey != nil || len(s.leafKeys) > 0}
 	}
 	if !s.required {
 		return Policy{}
 	}
 	named := s.noAuth != nil && s.noAuth.allows(kind)
-	return Policy{Required: true, Announced: !named, Anonymous: named || s.openGlobal}
+	return Policy{Required: true, Announced: !named, Anonymous: named || s.openGlobal, Nonce: len(s.keys) > 0}
 }
 
 // Authenticate implements Authenticator: the login decision of accounts-auth 4.
@@ -151,6 +184,10 @@ func (s *Settings) Authenticate(c *Credentials) (*Identity, error) {
 		switch {
 		case s.leafSingle != nil:
 			return s.check(s.leafSingle, c)
+		case s.leafKey != nil:
+			return prove(map[string]*user{s.leafKey.nkey: s.leafKey}, c)
+		case s.leafUsers != nil && c.NKey != "" && len(s.leafKeys) > 0:
+			return prove(s.leafKeys, c)
 		case s.leafUsers != nil:
 			return s.pick(s.leafUsers, s.leafOrder, c, false)
 		case !s.required:
@@ -160,10 +197,13 @@ func (s *Settings) Authenticate(c *Credentials) (*Identity, error) {
 	switch {
 	case !s.required:
 		return everybody, nil
+	case s.openGlobal && c.anonymous():
+		return everybody, nil
+	case len(s.keys) > 0 && c.NKey != "":
+		return prove(s.keys, c)
+	case s.noAuth != nil && s.noAuth.nkey != "" && !c.MapCertificate && c.nameless():
+		return s.anybody(c)
 	case len(s.users) > 0:
-		if s.openGlobal && c.anonymous() {
-			return everybody, nil
-		}
 		return s.pick(s.users, s.order, c, true)
 	case s.token != "":
 		if c.Token == "" || !s.hash.matches(s.token, c.Token) {
@@ -190,17 +230,42 @@ func (s *Settings) pick(users map[string]*user, order []*user, c *Credentials, s
 		}
 		return u.identity, nil
 	}
-	if structural && s.noAuth != nil && c.User == "" && c.Pass == "" && c.Token == "" {
-		if !s.noAuth.allows(c.Kind) {
-			return nil, refused("connection type %s of no_auth_user %q", c.Kind, s.noAuth.name)
-		}
-		return s.noAuth.identity, nil
+	if structural && s.noAuth != nil && c.nameless() {
+		return s.anybody(c)
 	}
 	u := users[c.User]
 	if u == nil {
+		if s.decoy != "" {
+			s.hash.matches(s.decoy, c.Pass)
+		}
 		return nil, refused("unknown user %q", c.User)
 	}
 	return s.check(u, c)
+}
+
+// anybody is the user that those become who show nothing.
+func (s *Settings) anybody(c *Credentials) (*Identity, error) {
+	if !s.noAuth.allows(c.Kind) {
+		return nil, refused("connection type %s of no_auth_user %q", c.Kind, s.noAuth.identity.User)
+	}
+	return s.noAuth.identity, nil
+}
+
+// prove finds the user with the key that is shown, and has it proved. An unknown
+// key is refused, whatever else is shown; so is one that no_auth_user names and
+// that comes without a proof.
+func prove(keys map[string]*user, c *Credentials) (*Identity, error) {
+	u := keys[c.NKey]
+	if u == nil {
+		return nil, refused("unknown nkey %q", c.NKey)
+	}
+	if !u.allows(c.Kind) {
+		return nil, refused("connection type %s of nkey %q", c.Kind, u.nkey)
+	}
+	if err := VerifySignature(u.nkey, c.Nonce, c.Sig); err != nil {
+		return nil, refused("nkey %q: %v", u.nkey, err)
+	}
+	return u.identity, nil
 }
 
 func (s *Settings) check(u *user, c *Credentials) (*Identity, error) {

@@ -17,6 +17,12 @@ func checked(check func(*decoder, conf.Pos, string, any), s *scope) *scope {
 // checkUser: names are unique across all accounts and the authorization block.
 func checkUser(d *decoder, pos conf.Pos, path string, item any) {
 	switch u := item.(*User); {
+	case u.NKey != "" && (u.Name != "" || u.Password != ""):
+		d.errorf(pos, path, "Nkey users do not take usernames or passwords")
+	case u.NKey != "":
+		if !d.first("nkey", u.NKey) {
+			d.errorf(pos, path, "Duplicate nkey %q detected", u.NKey)
+		}
 	case u.Name == "":
 		d.errorf(pos, path, "User entry requires a user")
 	case !d.first("user", u.Name):
@@ -60,6 +66,12 @@ func checkRemoteGateway(d *decoder, pos conf.Pos, path string, item any) {
 
 func checkLeafUser(d *decoder, pos conf.Pos, path string, item any) {
 	switch u := item.(*LeafUser); {
+	case u.NKey != "" && (u.Name != "" || u.Password != ""):
+		d.errorf(pos, path, "Nkey users do not take usernames or passwords")
+	case u.NKey != "":
+		if !d.first("leaf nkey", u.NKey) {
+			d.errorf(pos, path, "Duplicate nkey %q detected", u.NKey)
+		}
 	case u.Name == "":
 		d.errorf(pos, path, "User entry requires a user")
 	case !d.first("leaf user", u.Name):

@@ -176,7 +176,7 @@ func leafRows() []*option {
 		{yaml: "leafs.account", conf: leaf("authorization.account"), kind: kCustom, read: readAccount("authorization"), in: in, field: "LeafNodes.Auth.Account"},
 		{yaml: "leafs.auth_timeout", conf: leaf("authorization.timeout"), kind: kSeconds, in: in, field: "LeafNodes.Auth.Timeout"},
 		{yaml: "leafs.users", conf: leaf("authorization.users"), kind: kList, item: leafUserScope, in: in, field: "LeafNodes.Auth.Users"},
-		{yaml: "leafs.nkey", conf: leaf("authorization.nkey"), kind: kLater, in: in, text: "nkeys"},
+		{yaml: "leafs.nkey", conf: leaf("authorization.nkey"), kind: kCustom, read: readPublicKey("user"), in: in, field: "LeafNodes.Auth.NKey", text: "public key that leaf nodes prove to have"},
 		{conf: leaf("authorization.proxy_required"), kind: kLater, in: in, text: "trusted proxies"},
 		{yaml: "leafs.min_version", conf: leaf("min_version/minimum_version"), kind: kCustom, read: readMinVersion, in: in, field: "LeafNodes.MinVersion"},
 		{yaml: "leafs.isolate", conf: leaf("isolate_leafnode_interest/isolate"), kind: kBool, in: in, field: "LeafNodes.Isolate"},

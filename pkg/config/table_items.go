@@ -13,7 +13,7 @@ var userScope = checked(checkUser, newScope("user", "unknown field %q", []*optio
 	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
 	{yaml: "permissions", conf: "permissions/permission/authorization", kind: kCustom, read: readPermissions, field: "Permissions"},
 	{yaml: "connection_types", conf: "allowed_connection_types/connection_types/clients", kind: kCustom, read: readConnectionTypes, field: "AllowedConnectionTypes"},
-	{yaml: "nkey", conf: "nkey", kind: kLater, text: "nkeys"},
+	{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("user"), field: "NKey"},
 	{yaml: "proxy_required", conf: "proxy_required", kind: kLater, text: "trusted proxies"},
 }))
 
@@ -24,7 +24,7 @@ func accounts() *scope {
 		{yaml: "name", kind: kString, field: "Name"},
 		{yaml: "users", conf: "users", kind: kList, item: userScope, field: "Users"},
 		{yaml: "default_permissions", conf: "default_permissions", kind: kCustom, read: readPermissions, field: "DefaultPermissions"},
-		{yaml: "nkey", conf: "nkey", kind: kLater, text: "nkeys"},
+		{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("account"), field: "NKey"},
 		{yaml: "streams", conf: "jetstream", kind: kLater, text: "streams"},
 		{yaml: "limits", conf: "limits", kind: kLater, text: "limits of accounts"},
 		{yaml: "exports", conf: "exports", kind: kLater, text: "sharing between accounts"},
@@ -122,7 +122,7 @@ var leafUserScope = checked(checkLeafUser, newScope("leaf user", "unknown field 
 	{yaml: "name user", conf: "user/username", kind: kString, field: "Name"},
 	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
 	{yaml: "account", conf: "account", kind: kCustom, read: readAccount("authorization"), field: "Account"},
-	{yaml: "nkey", conf: "nkey", kind: kLater, text: "nkeys"},
+	{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("user"), field: "NKey"},
 	{yaml: "proxy_required", conf: "proxy_required", kind: kLater, text: "trusted proxies"},
 }))
 

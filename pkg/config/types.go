@@ -207,9 +207,12 @@ const (
 	InProcess ConnectionType = "IN_PROCESS"
 )
 
-// User is one identity.
+// User is one identity: a name, or a public key.
 type User struct {
 	Name string
+	// NKey is the public key of a user that proves to have the private one; it
+	// has neither Name nor Password.
+	NKey string
 	// Password in clear or as a bcrypt hash ("$2a$...", also 2b, 2x, 2y). ""
 	// matches an empty password, or marks an identity of a certificate.
 	Password Secret
@@ -248,7 +251,9 @@ type ResponsePermission struct {
 
 // Account is an isolated subject space with its users.
 type Account struct {
-	Name  string
+	Name string
+	// NKey is the account's public key; it names it to others and decides nothing.
+	NKey  string
 	Users []User
 	// DefaultPermissions of users without their own (already merged into them
 	// by Load; kept for display).
@@ -432,13 +437,16 @@ type LeafAuth struct {
 	// Account that leaf nodes are bound to when User is used or nothing is
 	// required; "" is "$G".
 	Account string
+	// NKey is the public key that all leaf nodes share, bound to Account.
+	NKey    string
 	Users   []LeafUser
 	Timeout time.Duration
 }
 
-// LeafUser is one identity of a leaf node.
+// LeafUser is one identity of a leaf node, as [User].
 type LeafUser struct {
 	Name     string
+	NKey     string
 	Password Secret
 	// Account "" is "$G".
 	Account string

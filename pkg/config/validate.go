@@ -171,7 +171,7 @@ func (l *loader) validateAuth() {
 	}
 	if len(users) == 0 {
 		l.fail("auth.no_auth_user", "no_auth_user: %q present, but users/nkeys are not defined", a.NoAuthUser)
-	} else if !slices.ContainsFunc(users, func(u User) bool { return u.Name == a.NoAuthUser }) {
+	} else if !slices.ContainsFunc(users, func(u User) bool { return u.Name == a.NoAuthUser || u.NKey == a.NoAuthUser }) {
 		l.fail("auth.no_auth_user", "no_auth_user: %q not present as user or nkey in authorization block or account configuration", a.NoAuthUser)
 	}
 }
@@ -195,6 +195,9 @@ func (l *loader) validateLeafNodes() {
 	}
 	if n.Auth.User != "" && len(n.Auth.Users) > 0 {
 		l.fail("leafs.users", "can not have a single user/pass and a users array")
+	}
+	if n.Auth.NKey != "" && len(n.Auth.Users) > 0 {
+		l.fail("leafs.nkey", "can not have a single nkey and a users array")
 	}
 	for _, r := range l.accounts {
 		if !l.knownAccount(r.name) {
