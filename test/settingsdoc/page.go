@@ -40,7 +40,11 @@ func Page() ([]byte, error) {
 		b.WriteString("| setting | type | default | in | .conf | meaning |\n|---|---|---|---|---|---|\n")
 		for _, r := range s.rows {
 			t := texts[r.text]
-			if used[r.text] = true; t.means == "" {
+			used[r.text] = true
+			if t.means == "" {
+				t.means = r.Help
+			}
+			if t.means == "" {
 				missing = append(missing, r.text)
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.names(), kind(r, t), defaultOf(r, t), in(r.daemons), confNames(r), cell(t.means))

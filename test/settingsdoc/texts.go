@@ -172,9 +172,11 @@ var texts = map[string]text{
 	"auth.users[].name":             {means: "who"},
 	"auth.users[].password":         {means: "in clear or a bcrypt hash", kind: "secret"},
 	"auth.users[].permissions":      {means: "publish and subscribe: a list of subjects, or {allow, deny}; allow_responses: true or {max, expires}", kind: subj, def: "everything"},
+	"auth.users[].nkey":             {means: "public key (U...) that the user proves to have, instead of name and password"},
 	"auth.users[].connection_types": {means: "STANDARD, LEAFNODE, ...; empty is all", kind: "strings"},
 
 	"accounts[].name":                {means: "the account's name"},
+	"accounts[].nkey":                {means: "public key (A...) of the account"},
 	"accounts[].users":               {means: "its users"},
 	"accounts[].default_permissions": {means: "of its users without their own", kind: subj},
 
@@ -258,6 +260,7 @@ var texts = map[string]text{
 
 	"leafs.users[].name":     {means: "who"},
 	"leafs.users[].password": {means: "in clear or a bcrypt hash", kind: "secret"},
+	"leafs.users[].nkey":     {means: "public key (U...) that the leaf node proves to have"},
 	"leafs.users[].account":  {means: "account that the link is bound to", def: "$G"},
 
 	"upstreams": {means: "hubs to dial, one link for each item"},
