@@ -11,7 +11,9 @@
 //	subject.Subset("a.b.*", "a.>")                 // true
 //	subject.Overlap("a.*", "*.b")                  // true: a.b
 //
-// Every function takes strings and byte slices alike, allocates nothing, keeps
+// A [Transform] turns subjects of one form into another (accounts-auth 10.2).
+//
+// Every function that judges subjects takes strings and byte slices alike, allocates nothing, keeps
 // no reference to its arguments and does no I/O. The package imports the
 // standard library alone.
 package subject
