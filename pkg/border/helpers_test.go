@@ -71,6 +71,12 @@ type hub struct {
 
 func newHub(t testing.TB, region, name string, to ...*hub) *hub {
 	t.Helper()
+	return newHubWith(t, region, name, 0, to...)
+}
+
+// newHubWith makes a hub that pings gwds so often; 0 is the default.
+func newHubWith(t testing.TB, region, name string, ping time.Duration, to ...*hub) *hub {
+	t.Helper()
 	h := &hub{t: t, srv: newServer(region, name)}
 	h.b = broker.New(h.srv.ID, region, "")
 	h.b.Account("A")
@@ -79,7 +85,7 @@ func newHub(t testing.TB, region, name string, to ...*hub) *hub {
 		set.Routes = append(set.Routes, x.url())
 	}
 	var err error
-	h.routes, err = route.New(route.Options{Server: h.srv, Broker: h.b, Settings: set, Log: testLog(t, region+"-"+name)})
+	h.routes, err = route.New(route.Options{Server: h.srv, Broker: h.b, Settings: set, Log: testLog(t, region+"-"+name), BorderPing: ping})
 	if err != nil {
 		t.Fatal(err)
 	}
