@@ -2,6 +2,7 @@ package route
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -333,6 +334,9 @@ func (c *conn) adjustLevel(rtt time.Duration) {
 
 // reserve gives c its place in the peer's table, or refuses it as a duplicate.
 func (s *Service) reserve(c *conn) error {
+	if n := c.remote.PoolSize; n < 0 || n > max(s.pool, maxPeerPool) {
+		return &closing{reason: wire.ReasonProtocolViolation, note: fmt.Sprintf("peer claims a pool of %d connections", n)}
+	}
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()

@@ -67,6 +67,7 @@ type Options struct {
 
 const (
 	defaultPoolSize  = 3
+	maxPeerPool      = 1024 // that a peer may claim: memory is set aside for it
 	defaultPing      = 30 * time.Second
 	ownPing          = 5 * time.Second // between our own daemons
 	defaultPingMax   = 2

@@ -36,6 +36,26 @@ func joinRaw(t testing.TB, n *node, id string, more string) *raw {
 	return r
 }
 
+// TestPoolOfAnySize: memory is not set aside for whatever number a peer names.
+func TestPoolOfAnySize(t *testing.T) {
+	n := startNode(t, nil)
+	for _, size := range []string{"99999999999", "1025", "-1", "-9223372036854775808"} {
+		nc, err := net.Dial("tcp", n.s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRaw(nc, 0)
+		r.next()
+		r.write(`CONNECT {"cluster":"CL","name":"NBIG"}`)
+		r.write(`INFO {"server_id":"NBIG","server_name":"big","cluster":"CL","headers":true,"route_pool_idx":1,"route_pool_size":` + size + `}`)
+		if rest, err := io.ReadAll(nc); err != nil || bytes.Contains(rest, []byte("RS+")) {
+			t.Errorf("pool of %s: %q, %v; want the end of the connection", size, rest, err)
+		}
+		nc.Close()
+	}
+	joinRaw(t, n, "NSMALL", `,"route_pool_size":1024,"route_pool_idx":1023`)
+}
+
 // TestThirdServer: gossip about a server that nobody answers for is tried once.
 func TestThirdServer(t *testing.T) {
 	n := startNode(t, nil)
