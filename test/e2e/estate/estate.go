@@ -45,12 +45,13 @@ func (e *Estate) close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, n := range e.nodes {
+		defer n.stop()
 		if e.t.Failed() {
+			if crash := n.Crash(); crash != "" {
+				e.t.Logf("--- %s crashed:\n%s", n.Name, crash)
+				continue
+			}
 			e.t.Logf("--- %s ended its log with:\n%s", n.Name, n.Log().Tail(25))
-		}
-		n.Kill()
-		if n.road != nil {
-			n.road.Close()
 		}
 	}
 }

@@ -188,6 +188,26 @@ func (n *Node) Kill() {
 	}
 }
 
+func (n *Node) stop() {
+	n.Kill()
+	if n.road != nil {
+		n.road.Close()
+	}
+}
+
+var crashed = regexp.MustCompile(`(?m)^(panic: |fatal error: |runtime: goroutine stack exceeds|SIGSEGV|SIGABRT|unexpected fault)`)
+
+// Crash returns what the process said when it crashed, "" if it did not.
+func (n *Node) Crash() string {
+	log := n.Log().String()
+	at := crashed.FindStringIndex(log)
+	if at == nil {
+		return ""
+	}
+	lines := strings.SplitAfterN(log[at[0]:], "\n", 61)
+	return strings.Join(lines[:min(len(lines), 60)], "")
+}
+
 // Restart kills the process if it runs and starts it again on the same ports.
 func (n *Node) Restart() error {
 	n.Kill()
