@@ -60,6 +60,8 @@ type report struct {
 	warnings []Finding
 	// accounts are the names of accounts that leaf links refer to.
 	accounts []accountRef
+	// places of what accounts share.
+	places []place
 	// files in the order they were first met, for sorting.
 	files []string
 }

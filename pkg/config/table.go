@@ -239,7 +239,7 @@ func laterRows() []*option {
 		{conf: "default_js_domain", kind: kLater, text: "streams"},
 		{yaml: "websocket", conf: "websocket/ws", kind: kLater, text: "WebSocket clients"},
 		{yaml: "mqtt", conf: "mqtt", kind: kLater, text: "MQTT clients"},
-		{yaml: "mappings", conf: "mappings/maps", kind: kLater, text: "subject mappings"},
+		{yaml: "mappings", conf: "mappings/maps", kind: kCustom, read: readMappings, in: noClients, field: "Mappings"},
 		{conf: "trusted/trusted_keys", kind: kLater, text: "operator mode"},
 		{yaml: "auth.operator", conf: "operator/operators/root/roots/root_operator/root_operators", kind: kLater, text: "operator mode"},
 		{yaml: "auth.resolver", conf: "resolver/account_resolver/accounts_resolver resolver_tls resolver_preload resolver_pinned_accounts", kind: kLater, text: "operator mode"},

@@ -20,18 +20,14 @@ var userScope = checked(checkUser, newScope("user", "unknown field %q", []*optio
 var accountScope = accounts()
 
 func accounts() *scope {
-	s := newScope("account", "unknown field %q", []*option{
+	s := newScope("account", "unknown field %q", append(sharingRows(), []*option{
 		{yaml: "name", kind: kString, field: "Name"},
 		{yaml: "users", conf: "users", kind: kList, item: userScope, field: "Users"},
 		{yaml: "default_permissions", conf: "default_permissions", kind: kCustom, read: readPermissions, field: "DefaultPermissions"},
 		{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("account"), field: "NKey"},
 		{yaml: "streams", conf: "jetstream", kind: kLater, text: "streams"},
-		{yaml: "limits", conf: "limits", kind: kLater, text: "limits of accounts"},
-		{yaml: "exports", conf: "exports", kind: kLater, text: "sharing between accounts"},
-		{yaml: "imports", conf: "imports", kind: kLater, text: "sharing between accounts"},
-		{yaml: "mappings", conf: "mappings/maps", kind: kLater, text: "subject mappings"},
 		{yaml: "msg_trace", conf: "msg_trace/trace_dest", kind: kLater, text: "message tracing"},
-	})
+	}...))
 	s.byName, s.bare = true, true
 	return checked(checkAccount, s)
 }

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/banyanmq/banyan/pkg/account"
 )
 
 // Daemon says whose settings these are.
@@ -49,6 +51,8 @@ type Config struct {
 	// Accounts in the order of the file. The system account and "$G" appear
 	// only when the settings mention them.
 	Accounts []Account
+	// Mappings of "$G".
+	Mappings []account.Mapping
 	// SystemAccount is never "" unless NoSystemAccount is set.
 	SystemAccount   string
 	NoSystemAccount bool
@@ -258,6 +262,11 @@ type Account struct {
 	// DefaultPermissions of users without their own (already merged into them
 	// by Load; kept for display).
 	DefaultPermissions *Permissions
+
+	Exports  []Export
+	Imports  []Import
+	Mappings []account.Mapping
+	Limits   account.Limits
 }
 
 // Compression of a route or leaf link.

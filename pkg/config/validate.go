@@ -22,6 +22,7 @@ func (l *loader) validate() {
 	l.validateGateway()
 	l.validateCluster()
 	l.validateDaemon()
+	l.validateSharing()
 }
 
 // fail reports an error at the place where a key was set.
