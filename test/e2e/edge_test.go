@@ -295,3 +295,22 @@ func TestEdgeRefusesOpenAddress(t *testing.T) {
 		}
 	}
 }
+
+// A chain of edge nodes: what happens at one end is seen at the other, once.
+func TestEdgeDaisyChain(t *testing.T) {
+	e := estate.New(t, bins)
+	hub := e.Hub(estate.HubSpec{Name: "hub"})
+	e.Start(hub)
+	chain := []*estate.Node{hub}
+	for i := range 3 {
+		up := chain[len(chain)-1]
+		edge := e.Edge(estate.EdgeSpec{Name: fmt.Sprintf("edge-%d", i), URLs: []string{"nats://" + up.Addr("leafnodes")}, Down: true})
+		e.Start(edge)
+		chain = append(chain, edge)
+	}
+	// The nodes between have one link up and one down.
+	for i, n := range chain {
+		scenario.AwaitLeafs(e, n, min(2, 1+min(i, len(chain)-1-i)))
+	}
+	scenario.Exchange(t, e, scenario.Sides{A: []*estate.Node{chain[3]}, B: []*estate.Node{hub}, LocalFirst: [2]bool{true, true}}, 2000)
+}

@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -57,6 +59,7 @@ func TestThreeRegions(t *testing.T) {
 	t.Run("QueueLocalFirstThenNearest", w.nearest)
 	t.Run("QueueOnceWhereverItsMembersAre", w.groupOnce)
 	t.Run("HeadersAndSizes", w.headers)
+	t.Run("OneSystemAnswerOfEachServer", w.system)
 	t.Run("KillOfABorder", w.kill)
 	t.Run("DrainOfABorder", w.drain)
 }
@@ -277,6 +280,55 @@ func (w *world) headers(t *testing.T) {
 		if string(got.Data) != string(m.Data) || got.Header.Get("Size") != fmt.Sprint(size) || len(got.Header.Values("Numbers")) != 2 {
 			t.Errorf("a message of %d bytes came as %d bytes with headers %v", size, len(got.Data), got.Header)
 		}
+	}
+}
+
+// A ping of the system account, from any region, is answered once by every hub and gwd of all regions.
+func (w *world) system(t *testing.T) {
+	want := make(map[string]int)
+	for _, r := range w.regions() {
+		for _, n := range append(append([]*estate.Node(nil), r.Hubs...), r.Borders...) {
+			want[n.Name] = 1
+		}
+	}
+	for _, r := range w.regions() {
+		nc := w.Connect(r.Hubs[0], nats.UserInfo("sys", estate.Password))
+		w.Eventually("every server answers a ping from "+r.Name, func() error {
+			inbox := nc.NewInbox()
+			sub, err := nc.SubscribeSync(inbox)
+			if err != nil {
+				return err
+			}
+			defer sub.Unsubscribe()
+			if err := nc.PublishRequest("$SYS.REQ.SERVER.PING", inbox, nil); err != nil {
+				return err
+			}
+			got := make(map[string]int)
+			for {
+				m, err := sub.NextMsg(500 * time.Millisecond)
+				if err != nil {
+					break
+				}
+				var a struct {
+					Server struct {
+						Name string `json:"name"`
+					} `json:"server"`
+				}
+				if err := json.Unmarshal(m.Data, &a); err != nil {
+					return err
+				}
+				got[a.Server.Name]++
+			}
+			for name, n := range got {
+				if n > 1 {
+					t.Errorf("%s answered %d times", name, n)
+				}
+			}
+			if !maps.Equal(got, want) {
+				return fmt.Errorf("answers by server %v, want %v", got, want)
+			}
+			return nil
+		})
 	}
 }
 

@@ -116,6 +116,7 @@ type EdgeSpec struct {
 	TLS  string   // a TLS block for the link
 	More string   // further blocks
 	Link string   // more of the upstream, a line each, indented by four
+	Down bool     // takes leaf links of other edge nodes
 }
 
 // Edge makes an edge node that has not been started.
@@ -126,7 +127,10 @@ func (e *Estate) Edge(s EdgeSpec) *Node {
 		b.WriteString(head(n))
 		fmt.Fprintf(&b, "clients: {listen: %q}\n", n.Listen("nats"))
 		b.WriteString(Accounts)
-		b.WriteString("leafs: {timeouts: {reconnect: 100ms, reconnect_max: 500ms, handshake: 20s}}\n")
+		b.WriteString("leafs:\n  timeouts: {reconnect: 100ms, reconnect_max: 500ms, handshake: 20s}\n")
+		if s.Down {
+			fmt.Fprintf(&b, "  listen: %q\n  users: [{name: edge, password: %s, account: APP}]\n", n.Listen("leafnodes"), Password)
+		}
 		quoted := make([]string, len(s.URLs))
 		for i, u := range s.URLs {
 			quoted[i] = fmt.Sprintf("%q", u)
