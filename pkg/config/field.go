@@ -23,12 +23,8 @@ func setField(target any, path string, v any) {
 	f.Set(rv)
 }
 
-// getField is the value at a path, which must exist; nil pointers on the way
+// fieldOf finds the field at a path, which must exist; nil pointers on the way
 // are made.
-func getField(target any, path string) any {
-	return fieldOf(reflect.ValueOf(target).Elem(), path).Interface()
-}
-
 func fieldOf(v reflect.Value, path string) reflect.Value {
 	for _, name := range strings.Split(path, ".") {
 		name, index, indexed := strings.Cut(strings.TrimSuffix(name, "]"), "[")

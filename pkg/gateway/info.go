@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net"
-	"slices"
 	"strconv"
 
 	"github.com/banyanmq/banyan/pkg/version"
@@ -183,14 +182,3 @@ func (s *Service) Learn(gateway string, urls []string) {
 	r.dial()
 }
 
-func sameSet(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for _, x := range a {
-		if !slices.Contains(b, x) {
-			return false
-		}
-	}
-	return true
-}

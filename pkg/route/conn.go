@@ -73,7 +73,6 @@ type conn struct {
 	inlet   *broker.Inlet
 	inside  *broker.Inlet // at a gwd: what must stay here
 	unaware bool          // at a gwd: a hub that does not know about roles
-	name    []byte        // account on lines, nil on a dedicated connection
 	keys    map[string]*held
 	lastAcc *broker.Account
 	origins map[string]string

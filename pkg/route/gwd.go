@@ -97,10 +97,6 @@ func (s *Service) tellRemotes(in *info) {
 	}
 }
 
-func (s *Service) gwdPeers() []*peer {
-	return slices.DeleteFunc(s.peerList(), func(p *peer) bool { return p.role != wire.RoleGateway })
-}
-
 // SendTargeted sends m to another gwd for one region only.
 func (s *Service) SendTargeted(peerID, remote string, m *broker.Msg, groups [][]byte) bool {
 	p := (*s.byID.Load())[peerID]
