@@ -13,6 +13,9 @@ import (
 const (
 	firstRead = 64 << 10  // size of a read buffer
 	largeRead = 256 << 10 // the same under load: fewer, larger reads
+	// trust is how much room is made at once for a message that has been announced.
+	// A longer one gets more as it arrives: announcing one costs the peer nothing.
+	trust = 2 << 20
 )
 
 // Serve reads until the handler or the socket ends it, and returns why: the
@@ -47,7 +50,7 @@ func (c *Conn) why(err error) error {
 }
 
 // consume drops n bytes from the front of the buffer and makes room for need
-// bytes in all. An empty buffer goes back to the pool.
+// bytes in all, within reason. An empty buffer goes back to the pool.
 func (c *Conn) consume(n, need int) {
 	rest := c.rbuf[n:]
 	if len(rest) == 0 {
@@ -55,8 +58,8 @@ func (c *Conn) consume(n, need int) {
 		c.rbuf = nil
 		return
 	}
-	if need > cap(c.rbuf) {
-		grown := append(getBuf(need), rest...)
+	if room := min(need, max(trust, 2*len(rest))); room > cap(c.rbuf) {
+		grown := append(getBuf(room), rest...)
 		putBuf(c.rbuf)
 		c.rbuf = grown
 		return
@@ -70,7 +73,11 @@ func (c *Conn) consume(n, need int) {
 // fill blocks until at least one more byte is in the buffer.
 func (c *Conn) fill(need int) error {
 	if len(c.rbuf) > 0 && len(c.rbuf) == cap(c.rbuf) {
-		grown := append(getBuf(2*cap(c.rbuf)), c.rbuf...)
+		room := 2 * cap(c.rbuf)
+		if need > cap(c.rbuf) {
+			room = min(room, need)
+		}
+		grown := append(getBuf(room), c.rbuf...)
 		putBuf(c.rbuf)
 		c.rbuf = grown
 	}
