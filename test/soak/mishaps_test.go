@@ -174,12 +174,12 @@ func TestRandomMishaps(t *testing.T) {
 	var amiss []period
 	for sleep(run, time.Duration(1+m.r.IntN(3))*time.Second) {
 		kind := only[m.r.IntN(len(only))]
-		p := period{from: time.Now()}
+		p, at := period{from: time.Now()}, run.Elapsed()
 		what := kind.do(m)
 		m.well()
 		p.to, p.what = time.Now(), kind.name+": "+what
 		amiss = append(amiss, p)
-		t.Logf("%s, all well after %v", p.what, p.to.Sub(p.from).Round(time.Millisecond))
+		t.Logf("%v: %s, all well after %v", at, p.what, p.to.Sub(p.from).Round(time.Millisecond))
 	}
 	rep, err := run.Wait()
 	if err != nil {

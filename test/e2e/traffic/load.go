@@ -178,14 +178,14 @@ func (r *Run) receive(b *book, conn int, m *nats.Msg) {
 	}
 	if bit := uint64(1) << (n % 64); ln.seen[n/64]&bit != 0 {
 		ln.duplicates++
-		ln.odd("message %d of publisher %d came twice", n, p)
+		ln.odd("message %d of publisher %d came twice, the second time %v after the start", n, p, r.Elapsed())
 	} else {
 		ln.seen[n/64] |= bit
 		ln.received++
 		ln.shares[conn]++
 		if b.ordered && int64(n) < ln.last {
 			ln.misordered++
-			ln.odd("message %d of publisher %d came after %d", n, p, ln.last)
+			ln.odd("message %d of publisher %d came after %d, %v after the start", n, p, ln.last, r.Elapsed())
 		}
 	}
 	if int64(n) > ln.last {
@@ -363,6 +363,9 @@ func (r *Run) Received() int {
 
 // Published counts what has been sent.
 func (r *Run) Published() int { return int(r.published.Load()) }
+
+// Elapsed is how long ago the run began.
+func (r *Run) Elapsed() time.Duration { return time.Since(r.start).Round(time.Millisecond) }
 
 // Done is closed when everything has been sent and has arrived or is lost.
 func (r *Run) Done() <-chan struct{} { return r.done }
