@@ -51,6 +51,9 @@ type conn struct {
 	fences  map[string]func()
 	nextID  uint64
 	ended   bool
+	probing *time.Timer // the next of the early probes
+
+	distance distance // region.mu
 
 	// held: this connection takes over from another one. What is queued stays until
 	// all that was sent on that one has arrived.
@@ -115,7 +118,7 @@ func (c *conn) startPinger() {
 	}
 	c.pinger = link.StartPinger(link.PingerOptions{
 		First: min(firstPing, every), Every: every, Max: c.s.o.PingMax,
-		Send: func() { c.ping(c.ponged) },
+		Send: func() { c.probe(c.ponged) },
 		Stale: func() {
 			c.tc.Abort(silent(wire.ReasonStale, "Stale Gateway Connection - Closing"))
 		},
@@ -128,13 +131,21 @@ func (c *conn) startPinger() {
 	})
 }
 
-func (c *conn) ponged(ok bool) {
-	if !ok {
-		return
-	}
-	if rtt, fits := c.pinger.Pong(); fits && c.dir == outbound {
+func (c *conn) ponged(rtt time.Duration) {
+	c.pinger.Pong()
+	if c.dir == outbound {
 		c.region.measured(c, rtt)
 	}
+}
+
+// probe sends a PING and calls f with the round trip, if it is ever answered.
+func (c *conn) probe(f func(rtt time.Duration)) {
+	began := time.Now()
+	c.ping(func(ok bool) {
+		if ok {
+			f(time.Since(began))
+		}
+	})
 }
 
 // ping sends a PING and calls f when it is answered, or with false when the
@@ -311,6 +322,9 @@ func (c *conn) end(err error) {
 	c.ended = true
 	waiting, fences := c.waiting, c.fences
 	c.waiting, c.fences = nil, nil
+	if c.probing != nil {
+		c.probing.Stop()
+	}
 	c.pongMu.Unlock()
 	if c.pinger != nil {
 		c.pinger.Stop()

@@ -183,12 +183,7 @@ func (c *conn) greet(r *region, t target) error {
 	c.tc.Write(wire.AppendInfo(nil, s.info()))
 	c.startPinger()
 	s.o.Registry.Add(c)
-	began := time.Now()
-	c.ping(func(ok bool) {
-		if ok {
-			c.opened(time.Since(began))
-		}
-	})
+	c.probe(c.opened)
 	if r.learned(c.remote.GatewayURLs, true) && s.o.Hooks.Gossip != nil {
 		s.o.Hooks.Gossip(r.name, r.addresses())
 	}
@@ -258,7 +253,22 @@ func (c *conn) opened(rtt time.Duration) {
 		}
 	}
 	c.log.Noticef("Outbound gateway connection to %q (%s) registered", c.name, c.remote.ServerID)
-	c.region.usable(c, rtt)
+	c.region.measured(c, rtt)
+	c.region.usable(c)
+	c.probeSoon(earlyProbes)
+}
+
+// probeSoon measures the way n more times, a little apart.
+func (c *conn) probeSoon(n int) {
+	c.pongMu.Lock()
+	defer c.pongMu.Unlock()
+	if c.ended || n == 0 {
+		return
+	}
+	c.probing = time.AfterFunc(earlyPause, func() {
+		c.probe(func(rtt time.Duration) { c.region.measured(c, rtt) })
+		c.probeSoon(n - 1)
+	})
 }
 
 // move looks for another connection to take c's place, because the peer is about

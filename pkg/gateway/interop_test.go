@@ -47,7 +47,11 @@ gateway { name: B, listen: "127.0.0.1:%d", gateways: [{name: A, urls: ["nats://%
 	for i, nc := range conns {
 		plain[i], _ = nc.SubscribeSync("to.b")
 		group[i], _ = nc.QueueSubscribeSync("to.b", "q")
+		nc.SubscribeSync(fmt.Sprint("last.", i))
 		nc.Flush()
+	}
+	for i := range conns { // the server at the far end knows what each of the two wants
+		a.interest(t, "$G", fmt.Sprint("last.", i), true)
 	}
 	a.interest(t, "$G", "to.b", true)
 	await(t, "interest of the group", func() bool { return len(g.Matching([]byte("to.b"), nil)) == 2 })

@@ -248,8 +248,8 @@ func (r *region) chooseLocked() {
 	}
 }
 
-// usable takes an outbound connection into use; its round trip is known.
-func (r *region) usable(c *conn, rtt time.Duration) {
+// usable takes an outbound connection into use; its round trip was measured.
+func (r *region) usable(c *conn) {
 	r.mu.Lock()
 	before := r.current
 	if before != nil {
@@ -257,7 +257,7 @@ func (r *region) usable(c *conn, rtt time.Duration) {
 		c.held.Store(true)
 	}
 	r.current = c
-	r.port.Distance.Store(max(rtt.Microseconds(), 1))
+	r.port.Distance.Store(c.distance.known)
 	r.chooseLocked()
 	r.mu.Unlock()
 	r.s.changed()
@@ -299,16 +299,12 @@ func (r *region) lost(c *conn) {
 	}
 }
 
-// measured takes a new round trip over. Two regions at about the same distance shall
-// not take turns, so small changes do not count.
+// measured takes a new round trip over.
 func (r *region) measured(c *conn, rtt time.Duration) {
-	us := max(rtt.Microseconds(), 1)
 	r.mu.Lock()
-	known := r.port.Distance.Load()
-	diff := max(us-known, known-us)
-	news := r.current == c && diff > max(known/5, 200)
+	news := c.distance.add(rtt) && r.current == c
 	if news {
-		r.port.Distance.Store(us)
+		r.port.Distance.Store(c.distance.known)
 	}
 	r.mu.Unlock()
 	if news {

@@ -89,7 +89,7 @@ func TestFrozen(t *testing.T) {
 	began := time.Now()
 	await(t, "another connection", func() bool { c := r.live(); return c != nil && c != first })
 	t.Logf("left after %v", time.Since(began))
-	if r.live().url != b2.Addr().String() {
-		t.Errorf("now at %s", r.live().url)
+	if url := r.live().url; url == px.Addr() {
+		t.Errorf("still at %s", url)
 	}
 }

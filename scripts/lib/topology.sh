@@ -160,7 +160,6 @@ write_border() {
 		cluster "$1" "$2"
 		cat <<-END
 			auth: {system_account: SYS}
-			ping: {interval: 1s, max: 20} # distances are measured each second
 			gateway:
 			  listen: 127.0.0.1:$(port "$1" gateway)
 			  advertise: $(road "$1")
