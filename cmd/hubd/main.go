@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/auth/operator"
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/cli"
 	"github.com/banyanmq/banyan/pkg/client"
@@ -33,9 +34,9 @@ func main() {
 }
 
 func build(p *daemon.Process) error {
-	users := auth.FromConfig(p.Config)
-	if users.PlaintextPasswords() {
-		p.Log.Warnf("Plaintext passwords detected, use nkeys or bcrypt")
+	users, err := authenticator(p)
+	if err != nil {
+		return err
 	}
 	if p.Config.Gateway != nil {
 		p.Log.Noticef("The gateway block is served by gwd: run it with the same file")
@@ -60,7 +61,6 @@ func build(p *daemon.Process) error {
 
 	var routes *route.Service
 	if p.Config.Cluster != nil {
-		var err error
 		routes, err = route.New(route.Options{
 			Server: p.Server, Broker: p.Broker, Registry: p.Routes, Settings: p.Config.Cluster, Role: route.Hub, Log: p.Log,
 			URLs: p.ClientURLs, LeafURLs: p.LeafURLs, GatewayURLs: p.GatewayURLs,
@@ -101,6 +101,23 @@ func build(p *daemon.Process) error {
 		p.Add(daemon.ServicePart(daemon.Mesh, "cluster listener", "cluster", scheme(p.Config.Cluster.TLS), routes))
 	}
 	return nil
+}
+
+// authenticator is who decides who connections are.
+func authenticator(p *daemon.Process) (auth.Authenticator, error) {
+	if p.Config.InOperatorMode() {
+		op, err := operator.Open(p.Config, p.Log)
+		if err != nil {
+			return nil, err
+		}
+		p.Add(daemon.Part{Phase: daemon.Services, Name: "operator mode", Start: func() error { return nil }, Stop: op.Close})
+		return op, nil
+	}
+	users := auth.FromConfig(p.Config)
+	if users.PlaintextPasswords() {
+		p.Log.Warnf("Plaintext passwords detected, use nkeys or bcrypt")
+	}
+	return users, nil
 }
 
 // scheme is that of an address in the ports file.

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/auth/operator"
 	"github.com/banyanmq/banyan/pkg/cli"
 	"github.com/banyanmq/banyan/pkg/client"
 	"github.com/banyanmq/banyan/pkg/config"
@@ -29,7 +30,10 @@ func main() {
 }
 
 func build(p *daemon.Process) error {
-	users := auth.FromConfig(p.Config)
+	users, err := authenticator(p)
+	if err != nil {
+		return err
+	}
 	clients := client.New(client.Options{
 		Server: p.Server, Broker: p.Broker, Registry: p.Clients, URLs: p.ClientURLs,
 		Auth: users, Settings: p.Config, Log: p.Log,
@@ -71,4 +75,17 @@ func build(p *daemon.Process) error {
 		p.Add(daemon.ServicePart(daemon.Intake, "leaf links", "leafnodes", "nats", leafs))
 	}
 	return nil
+}
+
+// authenticator is who decides who connections are.
+func authenticator(p *daemon.Process) (auth.Authenticator, error) {
+	if !p.Config.InOperatorMode() {
+		return auth.FromConfig(p.Config), nil
+	}
+	op, err := operator.Open(p.Config, p.Log)
+	if err != nil {
+		return nil, err
+	}
+	p.Add(daemon.Part{Phase: daemon.Services, Name: "operator mode", Start: func() error { return nil }, Stop: op.Close})
+	return op, nil
 }

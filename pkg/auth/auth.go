@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/wire"
 )
 
 // Credentials are what a peer showed of itself.
@@ -56,8 +57,26 @@ type Identity struct {
 	// Limits below those of the server; 0 or negative: none.
 	MaxPayload int64
 	MaxSubs    int
+	// NoPayload and NoSubs: the limit is zero, which MaxPayload and MaxSubs can't
+	// say.
+	NoPayload, NoSubs bool
 	// MaxConnections of the account.
 	MaxConnections int
+
+	// Attach is called when a connection has become this identity, so that it can
+	// be ended, or be given other permissions, later; detach is called when it
+	// is none any more. An error refuses it after all. nil: nobody wants to know.
+	Attach func(Session) (detach func(), err error)
+}
+
+// Session is a connection that was admitted, as an Authenticator sees it that
+// may change its mind. The methods are called by any goroutine and do not block.
+type Session interface {
+	// End closes the connection. text is that of its -ERR; "" says nothing.
+	End(reason wire.CloseReason, text string)
+	// Permit replaces permissions and limits by those of id, which is of the same
+	// account and user.
+	Permit(id *Identity)
 }
 
 // Policy is what a listener has to know before anybody has shown anything.
@@ -90,7 +109,13 @@ var (
 	// ErrUnavailable: it could not be judged. The peer is closed without a word,
 	// so that it tries again.
 	ErrUnavailable = errors.New("authentication unavailable")
+	// ErrTooMany: the account has as many connections as it may have. Only Attach
+	// returns it.
+	ErrTooMany = errors.New("the account has as many connections as it may have")
 )
+
+// Refused makes an error that wraps [ErrRefused].
+func Refused(format string, args ...any) error { return refused(format, args...) }
 
 func refused(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrRefused}, args...)...)

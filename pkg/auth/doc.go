@@ -4,8 +4,9 @@
 // [Identity]: a name, an account, and compiled [Permissions]. [FromConfig]
 // makes the one of the settings: users with passwords in clear or as bcrypt
 // hashes, a token, a single user, accounts with users, identities of
-// certificates, and the user that a client without credentials becomes. Keys,
-// JWTs and callouts are further Authenticators.
+// certificates, keys that users prove to have, and the user that a client
+// without credentials becomes. Users whose JWTs an operator's accounts sign are
+// the affair of another Authenticator, in the package operator below this one.
 //
 // Permissions are immutable and shared by all connections of a user. What a
 // connection adds of its own is small and made only when needed: a [Verdicts]
@@ -16,5 +17,5 @@
 //	id, err := a.Authenticate(&auth.Credentials{Kind: config.Standard, User: "joe", Pass: "secret"})
 //	if err == nil && !id.Permissions.CanSubscribe([]byte("orders.>"), nil) { ... }
 //
-// The package may import config and subject. It does no I/O.
+// The package may import config, subject and wire. It does no I/O.
 package auth

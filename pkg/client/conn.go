@@ -46,9 +46,12 @@ type conn struct {
 	maxSubs   int
 	over      bool // one more than may be connected
 
-	out    delivery    // the queue's lock
-	worn   atomic.Bool // out.worn is not empty
-	active atomic.Bool // heard of since the last tick of the pinger
+	detach func() // from who admitted the client; nil: nobody wants to know
+
+	news   atomic.Pointer[auth.Identity] // permissions that are to be assumed
+	out    delivery                      // the queue's lock
+	worn   atomic.Bool                   // out.worn is not empty
+	active atomic.Bool                   // heard of since the last tick of the pinger
 	last   atomic.Int64
 
 	mu        sync.Mutex
@@ -134,6 +137,7 @@ func (c *conn) run() error {
 func (c *conn) HandleBlock(b []byte) (at, need int, err error) {
 	var op wire.Op
 	busy := false
+	c.adopt()
 	for at < len(b) {
 		if c.gate && !wire.MayBeConnect(b[at]) {
 			if err = c.enterUnasked(); err != nil {
@@ -190,6 +194,7 @@ func (c *conn) HandleBlock(b []byte) (at, need int, err error) {
 			c.pub = nil
 		}
 	}
+	c.adopt() // after what came in between was judged by the old ones
 	c.Flush()
 	return at, need, err
 }

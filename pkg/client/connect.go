@@ -163,24 +163,30 @@ func (c *conn) bind(id *auth.Identity) error {
 	if id.MaxConnections > 0 && n > int64(id.MaxConnections) {
 		return c.fatal(wire.ReasonMaxAccountConnections, wire.TextMaxAccountConnections)
 	}
-	c.t.Locked(func() {
-		c.out.permissions = id.Permissions
-		c.out.responses = auth.NewResponses(id.Permissions)
-	})
-	if c.pub != nil {
-		c.pub.inlet.Flush()
+	if id.Attach != nil {
+		detach, err := id.Attach(c)
+		switch {
+		case errors.Is(err, auth.ErrTooMany):
+			return c.fatal(wire.ReasonMaxAccountConnections, wire.TextMaxAccountConnections)
+		case err != nil:
+			return c.refuse(err)
+		}
+		c.detach = detach
 	}
-	c.pub = nil // it belongs to the account and the permissions
-	c.careful = c.careful || id.Permissions.Restricted()
-	c.mu.Lock()
-	c.parser.MaxPayload = int(lower(c.s.limits.MaxPayload, id.MaxPayload))
-	c.mu.Unlock()
-	c.maxSubs = int(lower(int64(c.s.limits.MaxSubscriptions), int64(id.MaxSubs)))
+	if id.NoSubs {
+		return c.fatal(wire.ReasonMaxSubscriptions, wire.TextMaxSubscriptions)
+	}
+	c.assume(id, false)
 	return nil
 }
 
 // unbind takes the connection off its account's count.
 func (c *conn) unbind() {
+	if c.detach != nil {
+		c.detach()
+		c.detach = nil
+	}
+	c.news.Store(nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.bound {

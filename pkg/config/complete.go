@@ -14,6 +14,7 @@ func (l *loader) complete() {
 		l.shareWithHub()
 	}
 	c.completeClients(l.explicit["clients.limits.max_connections"] || !l.origin["clients.limits.max_connections"].IsZero())
+	l.completeOperator()
 	c.completeAuth()
 	if c.Cluster != nil {
 		c.completeCluster(l)

@@ -9,7 +9,7 @@ import (
 // daemons. A path may occur once. Rows of lists' items are in table_items.go.
 
 var rootScope = newScope("", "unknown field %q", slices.Concat(
-	serverRows(), clientRows(), authRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), operateRows(), laterRows(),
+	serverRows(), clientRows(), authRows(), operatorRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), operateRows(), laterRows(),
 ))
 
 const noClients = inHub | inLeaf
@@ -240,10 +240,6 @@ func laterRows() []*option {
 		{yaml: "websocket", conf: "websocket/ws", kind: kLater, text: "WebSocket clients"},
 		{yaml: "mqtt", conf: "mqtt", kind: kLater, text: "MQTT clients"},
 		{yaml: "mappings", conf: "mappings/maps", kind: kCustom, read: readMappings, in: noClients, field: "Mappings"},
-		{conf: "trusted/trusted_keys", kind: kLater, text: "operator mode"},
-		{yaml: "auth.operator", conf: "operator/operators/root/roots/root_operator/root_operators", kind: kLater, text: "operator mode"},
-		{yaml: "auth.resolver", conf: "resolver/account_resolver/accounts_resolver resolver_tls resolver_preload resolver_pinned_accounts", kind: kLater, text: "operator mode"},
-		{conf: "default_sentinel", kind: kLater, text: "operator mode"},
 		{conf: "proxies", kind: kLater, text: "trusted proxies"},
 		{conf: "ocsp ocsp_cache", kind: kLater, text: "OCSP"},
 		{conf: "feature_flags", kind: kLater, text: "streams"},

@@ -56,6 +56,8 @@ type Config struct {
 	// SystemAccount is never "" unless NoSystemAccount is set.
 	SystemAccount   string
 	NoSystemAccount bool
+	// Operator nil: accounts and users are those above.
+	Operator *OperatorMode
 
 	Cluster   *Cluster   // hubd, gwd
 	Gateway   *Gateway   // gwd; in hubd only so that it can say that gwd serves it
@@ -184,8 +186,11 @@ type Authorization struct {
 }
 
 // AuthRequired says whether clients must authenticate with the settings alone:
-// a single user, a token, or users here or in an account.
+// a single user, a token, users here or in an account, or operators.
 func (c *Config) AuthRequired() bool {
+	if c.InOperatorMode() {
+		return true
+	}
 	if c.Auth.User != "" || c.Auth.Token != "" || len(c.Auth.Users) > 0 {
 		return true
 	}

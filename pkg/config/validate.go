@@ -17,6 +17,7 @@ func (l *loader) validate() {
 	l.validateLimits()
 	l.validateTLSBlocks()
 	l.validateAuth()
+	l.validateOperator()
 	l.validateAccounts()
 	l.validateLeafNodes()
 	l.validateGateway()
@@ -190,7 +191,7 @@ func (l *loader) knownAccount(name string) bool {
 }
 
 func (l *loader) validateLeafNodes() {
-	n := l.cfg.LeafNodes
+	c, n := l.cfg, l.cfg.LeafNodes
 	if n == nil {
 		return
 	}
@@ -201,7 +202,7 @@ func (l *loader) validateLeafNodes() {
 		l.fail("leafs.nkey", "can not have a single nkey and a users array")
 	}
 	for _, r := range l.accounts {
-		if !l.knownAccount(r.name) {
+		if !l.knownAccount(r.name) && !c.operatorAccount(r.name) {
 			l.errorf(r.pos, r.path, "cannot find local account %q specified in leafnode %s", r.name, r.where)
 		}
 	}

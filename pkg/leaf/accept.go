@@ -235,6 +235,7 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 		l.setCompression(acceptedMode(s.settings.Compression, c.CompressMode))
 	}
 	l.acct = s.account(orText(ident.Account, config.DefaultAccount))
+	l.denyPub = c.DenyPub
 	l.rules.Store(hubRules(ident.Permissions, c.DenyPub))
 	l.answers = auth.NewResponses(ident.Permissions)
 	l.parser = wire.PeerParser{

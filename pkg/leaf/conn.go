@@ -32,6 +32,9 @@ type conn struct {
 	peer     peer
 	acct     *account
 	ident    *auth.Identity
+	detach   func()   // from who admitted the peer; nil: nobody wants to know
+	denyPub  []string // what the peer wants not to be sent
+	watching bool     // it is told of our interest; the account's lock
 
 	port    *broker.Port
 	inlet   *broker.Inlet
@@ -175,7 +178,16 @@ func (l *conn) bind(before func()) *ending {
 	if e := l.acct.add(l); e != nil {
 		return e
 	}
-	l.acct.Watch(l, before, nil)
+	if e := l.attach(); e != nil {
+		l.acct.remove(l)
+		return e
+	}
+	l.acct.Watch(l, func() {
+		l.watching = true
+		if before != nil {
+			before()
+		}
+	}, nil)
 	l.c.Flush()
 	l.pinger = link.StartPinger(link.PingerOptions{
 		First: firstPing,
@@ -207,6 +219,9 @@ func (l *conn) quiet() bool { return l.hub && l.c.BytesIn() > l.lastIn }
 // unbind takes the link out of its account.
 func (l *conn) unbind(e *ending) {
 	l.pinger.Stop()
+	if l.detach != nil {
+		l.detach()
+	}
 	l.acct.Unwatch(l)
 	l.subsMu.Lock()
 	all := make([]*broker.Sub, 0, len(l.subs))

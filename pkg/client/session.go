@@ -1,0 +1,91 @@
+package client
+
+import (
+	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// End implements auth.Session.
+func (c *conn) End(reason wire.CloseReason, text string) { c.shut(reason, text) }
+
+// Permit implements auth.Session. Subscriptions that are no longer allowed go at
+// once. The reader takes the rest on with the next block, and looks again: it
+// may have made a subscription meanwhile that was allowed before.
+func (c *conn) Permit(id *auth.Identity) {
+	c.news.Store(id)
+	c.weed(id)
+	c.t.Flush()
+}
+
+// adopt is the reader's part of Permit.
+func (c *conn) adopt() {
+	id := c.news.Load()
+	if id == nil {
+		return
+	}
+	c.news.CompareAndSwap(id, nil)
+	c.mu.Lock()
+	was := c.identity
+	c.identity = id
+	c.mu.Unlock()
+	c.assume(id, was.Permissions == id.Permissions)
+	c.weed(id)
+}
+
+// assume sets what follows from permissions and limits; same: the permissions are
+// as they were, and so is what may be answered.
+func (c *conn) assume(id *auth.Identity, same bool) {
+	c.t.Locked(func() {
+		c.out.permissions = id.Permissions
+		if !same {
+			c.out.responses = auth.NewResponses(id.Permissions)
+		}
+	})
+	if c.pub != nil {
+		c.pub.inlet.Flush()
+	}
+	c.pub = nil // it belongs to the account and the permissions
+	c.careful = c.verbose || c.pedantic || id.Permissions.Restricted()
+	payload := lower(c.s.limits.MaxPayload, id.MaxPayload)
+	if id.NoPayload {
+		payload = 0
+	}
+	c.mu.Lock()
+	c.parser.MaxPayload = int(payload)
+	c.mu.Unlock()
+	c.maxSubs = int(lower(int64(c.s.limits.MaxSubscriptions), int64(id.MaxSubs)))
+}
+
+// weed takes the subscriptions away that id does not allow, and has the others'
+// messages looked at where it denies some. It may run on any goroutine.
+func (c *conn) weed(id *auth.Identity) {
+	p := id.Permissions
+	var gone []*broker.Sub
+	c.mu.Lock()
+	account, all := c.account, c.subs.all()
+	for _, s := range all {
+		ok := p.CanSubscribe(s.Subject, s.Queue)
+		if !ok {
+			c.subs.remove(s)
+			gone = append(gone, s)
+		}
+		filter := p.Filters(s.Subject, s.Queue)
+		c.t.Locked(func() {
+			s.State.Gone = s.State.Gone || !ok
+			s.State.Filter = filter
+		})
+	}
+	c.t.Locked(func() { c.out.permissions = p })
+	over := id.NoSubs || id.MaxSubs > 0 && len(all)-len(gone) > id.MaxSubs
+	c.mu.Unlock()
+	account.UnsubscribeAll(gone)
+	for _, s := range gone {
+		text := wire.TextSubscriptionRemoved(string(s.Subject), string(s.Queue), string(s.SID))
+		c.t.Write(wire.AppendErr(nil, text))
+		c.log().Noticef("Removed sub %q (sid %q): not authorized any more", s.Subject, s.SID)
+	}
+	if over {
+		c.shut(wire.ReasonMaxSubscriptions, wire.TextMaxSubscriptions)
+	}
+}
