@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/banyanmq/banyan/pkg/account"
 	"github.com/banyanmq/banyan/pkg/interest"
 )
 
@@ -24,6 +25,14 @@ type Account struct {
 	// Clients counts connections bound to the account.
 	Clients atomic.Int64
 	Leafs   atomic.Int64
+
+	b *Broker
+	// What it shares with other accounts; see Broker.Share.
+	imports []*streamImport // guarded by mu
+	mapper  atomic.Pointer[account.Mapper]
+	limits  atomic.Pointer[account.Limits]
+	answers atomic.Pointer[answers] // to requests from other accounts
+	pending atomic.Pointer[pending] // answers that clients of this account wait for
 }
 
 type weight struct{ atomic.Int32 }
@@ -113,6 +122,13 @@ func (in *Interest) add(o Origin, delta int32) (old, now int32) {
 // Subscribe adds s, whose fields the caller has set and does not change any
 // more. w is the weight of a queue subscription of another server; clients give 1.
 func (a *Account) Subscribe(s *Sub, w int32) {
+	if a.insert(s, w) {
+		a.b.shadow(s)
+	}
+}
+
+// insert reports whether the account has imports that s may want.
+func (a *Account) insert(s *Sub, w int32) (imports bool) {
 	s.Account = a
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -120,21 +136,37 @@ func (a *Account) Subscribe(s *Sub, w int32) {
 	a.subs++
 	a.index.Insert(s.Subject, s)
 	a.countLocked(s, w)
+	return a.imports != nil
 }
 
 // Unsubscribe takes s away. It reports whether it was there.
 func (a *Account) Unsubscribe(s *Sub) bool {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.unsubscribeLocked(s)
+	ok := a.unsubscribeLocked(s)
+	imports := a.imports != nil
+	a.mu.Unlock()
+	if ok && imports {
+		a.b.unshadow(s)
+	}
+	if p := a.pending.Load(); ok && p != nil {
+		p.left(a, s)
+	}
+	return ok
 }
 
 // UnsubscribeAll takes all of subs away, as one change.
 func (a *Account) UnsubscribeAll(subs []*Sub) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	for _, s := range subs {
 		a.unsubscribeLocked(s)
+	}
+	imports := a.imports != nil
+	a.mu.Unlock()
+	if imports {
+		a.b.unshadow(subs...)
+	}
+	if p := a.pending.Load(); p != nil {
+		p.left(a, subs...)
 	}
 }
 
@@ -142,6 +174,7 @@ func (a *Account) unsubscribeLocked(s *Sub) bool {
 	if !a.index.Remove(s.Subject, s) {
 		return false
 	}
+	s.gone = true
 	a.subs--
 	a.countLocked(s, -s.Weight())
 	return true
@@ -149,14 +182,20 @@ func (a *Account) unsubscribeLocked(s *Sub) bool {
 
 // SetWeight changes the weight of a queue subscription.
 func (a *Account) SetWeight(s *Sub, w int32) {
+	if a.setWeight(s, w) {
+		a.b.weighShadows(s, w)
+	}
+}
+
+// setWeight reports whether the account has imports.
+func (a *Account) setWeight(s *Sub, w int32) (imports bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delta := w - s.Weight()
-	if delta == 0 {
-		return
+	if delta := w - s.Weight(); delta != 0 {
+		s.weight.Store(w)
+		a.countLocked(s, delta)
 	}
-	s.weight.Store(w)
-	a.countLocked(s, delta)
+	return a.imports != nil
 }
 
 func (a *Account) countLocked(s *Sub, delta int32) {

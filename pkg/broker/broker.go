@@ -35,6 +35,8 @@ type Broker struct {
 	Answers Set
 
 	way atomic.Pointer[Way]
+
+	sharing sharing
 }
 
 // Way finds the port that leads to a server of a cluster, both given by their
@@ -52,6 +54,7 @@ func New(serverID, cluster, systemAccount string) *Broker {
 	}
 	b := &Broker{accounts: make(map[string]*Account), system: systemAccount, Answers: FromClient}
 	copy(b.ServerHash[:], wire.GatewayHash(serverID))
+	b.sharing.init()
 	b.SetCluster(cluster)
 	b.Account(GlobalAccount)
 	b.Account(systemAccount)
@@ -60,7 +63,10 @@ func New(serverID, cluster, systemAccount string) *Broker {
 
 // SetCluster changes the cluster's name. To be called before connections are
 // served, or when a dynamic name is adopted.
-func (b *Broker) SetCluster(name string) { copy(b.ClusterHash[:], wire.GatewayHash(name)) }
+func (b *Broker) SetCluster(name string) {
+	copy(b.ClusterHash[:], wire.GatewayHash(name))
+	b.remap(name)
+}
 
 // NextID returns the next connection id: unique in the process, counted over
 // all kinds of connections, never 0.
@@ -90,7 +96,7 @@ func (b *Broker) Account(name string) *Account {
 		b.mu.Unlock()
 		return a
 	}
-	a = &Account{Name: name, index: interest.New[*Sub]()}
+	a = &Account{Name: name, b: b, index: interest.New[*Sub]()}
 	b.accounts[name] = a
 	hooks := b.onNew
 	b.mu.Unlock()

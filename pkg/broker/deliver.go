@@ -3,9 +3,22 @@ package broker
 import "math/bits"
 
 // deliver hands m to the destinations in r and returns how many took it.
-func (in *Inlet) deliver(r *result, m *Msg) (n int) {
+func (in *Inlet) deliver(r *result, m *Msg) int {
+	if len(r.special) > 0 {
+		return in.deliverSpecial(r, m)
+	}
+	return in.deliverHere(r, m)
+}
+
+func (in *Inlet) deliverHere(r *result, m *Msg) (n int) {
 	size := len(m.Payload)
 	for _, s := range r.direct {
+		if s.extra != nil {
+			if in.deliverShadow(m, s) {
+				n++
+			}
+			continue
+		}
 		if s.Port.Sink.Deliver(m, s) {
 			in.mark(s.Port, size)
 			n++
@@ -25,7 +38,11 @@ func (in *Inlet) deliver(r *result, m *Msg) (n int) {
 		if !plain && len(p.names) == 0 {
 			continue
 		}
-		if p.port.Sink.DeliverOnce(m, plain, p.names) {
+		shown := m
+		if p.way != nil {
+			shown, _ = in.local(m, p.way)
+		}
+		if p.port.Sink.DeliverOnce(shown, plain, p.names) {
 			in.mark(p.port, size)
 			if plain {
 				n++
@@ -40,9 +57,23 @@ func (in *Inlet) deliver(r *result, m *Msg) (n int) {
 	return n
 }
 
+// deliverSpecial is deliver for a result some of which is in other accounts.
+func (in *Inlet) deliverSpecial(r *result, m *Msg) int {
+	var room [4]*Sub
+	special := append(room[:0], r.special...) // what follows may make r anew
+	n := in.deliverHere(r, m)
+	for _, s := range special {
+		n += in.cross(s, m)
+	}
+	return n
+}
+
 // wants tells whether the peer has plain interest that m may be sent to: not
 // only that of the leaf cluster which it comes from.
 func (p *peer) wants(m *Msg) bool {
+	if p.way != nil && m.via != nil {
+		return false
+	}
 	if m.Cluster == "" {
 		return len(p.plain) > 0
 	}
@@ -138,6 +169,14 @@ func (in *Inlet) give(r *result, g *group, mb *member, m *Msg) bool {
 	s := mb.sub
 	if s.Weight() <= 0 || m.Cluster != "" && s.Origin.Cluster == m.Cluster {
 		return false
+	}
+	if s.extra != nil {
+		if m.via != nil {
+			return false
+		}
+		if mb.peer < 0 {
+			return in.deliverShadow(m, s)
+		}
 	}
 	if mb.peer < 0 {
 		if !s.Port.Sink.Deliver(m, s) {

@@ -38,6 +38,13 @@ type Inlet struct {
 	dirty  []Sink
 	queued int
 
+	crossings []*crossing // one for each step of a message that crosses accounts
+	depth     int         // of them in use
+	shown     Msg         // scratch: a message as another account sees it
+	turned    [2][]byte   // scratch: its subject
+	mapped    [2][]byte   // the last mapped subject, and scratch
+	faces     []face
+
 	msgs, bytes int64
 	marked      bool
 	rescues     bool
@@ -159,6 +166,7 @@ func (in *Inlet) grow() {
 // Rest gives up the cache. To be called when the connection has been idle.
 func (in *Inlet) Rest() {
 	in.slots, in.last, in.match, in.dirty, in.batch = nil, nil, nil, nil, nil
+	in.crossings, in.faces, in.turned, in.mapped = nil, nil, [2][]byte{}, [2][]byte{}
 	in.spare = result{}
 	in.again = 0
 }

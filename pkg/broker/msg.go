@@ -21,6 +21,9 @@ type Msg struct {
 	// Original is set by a Sink's owner when the subject shown must differ; see
 	// cluster-routes 14.6. nil: Subject is shown.
 	Original []byte
+
+	// via is the service import by which the message came into its account, if any.
+	via *hop
 }
 
 // listed tells whether group g may be served, and at which place of the list it
@@ -48,11 +51,14 @@ type Sub struct {
 	// Origin is usually the port's; routes carry interest of leaf clusters.
 	Origin Origin
 	Tier   uint8
+	gone   bool // guarded by the account's lock
 	// weight is the number of members that a queue subscription stands for. Changed
 	// with the account locked, read by anybody.
 	weight weight
 	// State belongs to the port's owner, who guards it.
 	State SubState
+	// extra is not nil if this is not an ordinary subscription.
+	extra *extra
 }
 
 // SubState is the part of a subscription that its port's owner keeps, under a

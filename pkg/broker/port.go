@@ -14,6 +14,8 @@ const (
 	Route                      // another member of the cluster
 	Border                     // other regions, by way of the region's gwds (seen from a hub)
 	Gateway                    // another region (seen from a gwd)
+	Service                    // a service of another account, where requests to it enter
+	Mapping                    // the source of a subject mapping: for announcing it alone
 )
 
 // Set of classes.
@@ -23,11 +25,11 @@ type Set = Class
 // cluster-routes 14.4, leafnodes 12 and gateways 18.2.
 const (
 	// FromClient: everybody.
-	FromClient Set = Client | LeafDown | LeafUp | Route | Border
+	FromClient Set = Client | LeafDown | LeafUp | Route | Border | Service
 	// FromLeafDown: as for a client.
 	FromLeafDown Set = FromClient
 	// FromLeafUp: what comes down from a hub stays below.
-	FromLeafUp Set = Client | LeafDown
+	FromLeafUp Set = Client | LeafDown | Service
 	// FromRoute: one hop in the cluster.
 	FromRoute Set = Client | LeafDown
 	// FromRouteAtBorder: a gwd passes what hubs send to other regions, never to

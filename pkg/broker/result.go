@@ -19,11 +19,14 @@ type result struct {
 	direct []*Sub
 	peers  []peer
 	groups []group
+	// special take the message into another account; see Inlet.cross.
+	special []*Sub
 }
 
 // peer is an aggregate port with any interest in the subject.
 type peer struct {
 	port  *Port
+	way   *Sub     // any of its shadows, if this is about a stream of another account
 	plain []*Sub   // its plain interest
 	names [][]byte // groups chosen for the current message
 }
@@ -53,6 +56,7 @@ func (in *Inlet) build(r *result, a *Account, subj []byte, reach Set, only bool)
 	clear(r.peers)
 	r.peers = r.peers[:0]
 	r.groups = r.groups[:0]
+	r.special = r.special[:0]
 	for _, s := range in.match {
 		p := s.Port
 		if p.Class&reach == 0 || only && !bytes.HasPrefix(s.Subject, mappedPrefix) {
@@ -64,9 +68,13 @@ func (in *Inlet) build(r *result, a *Account, subj []byte, reach Set, only bool)
 		if o := in.port.Origin; o.Cluster != "" && o.Cluster == s.Origin.Cluster {
 			continue
 		}
+		if s.extra != nil && s.extra.local == nil {
+			r.special = append(r.special, s)
+			continue
+		}
 		at := -1
 		if p.Aggregate {
-			at = r.peerIndex(p)
+			at = r.peerIndex(p, s)
 		}
 		switch {
 		case s.Queue != nil:
@@ -82,8 +90,8 @@ func (in *Inlet) build(r *result, a *Account, subj []byte, reach Set, only bool)
 	for i := range r.groups {
 		r.groups[i].sort()
 	}
-	r.empty = len(r.direct) == 0 && len(r.peers) == 0 && len(r.groups) == 0
-	r.batch = len(r.peers) == 0 && len(r.groups) == 0 && in.batchable(r.direct)
+	r.empty = len(r.direct) == 0 && len(r.peers) == 0 && len(r.groups) == 0 && len(r.special) == 0
+	r.batch = len(r.peers) == 0 && len(r.groups) == 0 && len(r.special) == 0 && in.batchable(r.direct)
 }
 
 // batchable tells whether all destinations take batches, each at most once: two
@@ -93,7 +101,7 @@ func (in *Inlet) build(r *result, a *Account, subj []byte, reach Set, only bool)
 func (in *Inlet) batchable(direct []*Sub) bool {
 	const few = 16
 	for i, s := range direct {
-		if s.Port.batch == nil {
+		if s.Port.batch == nil || s.extra != nil {
 			return false
 		}
 		for _, before := range direct[:min(i, few)] {
@@ -112,13 +120,16 @@ func (in *Inlet) batchable(direct []*Sub) bool {
 	return len(ports) == len(direct)
 }
 
-func (r *result) peerIndex(p *Port) int {
+func (r *result) peerIndex(p *Port, s *Sub) int {
+	if s.extra == nil {
+		s = nil
+	}
 	for i := range r.peers {
-		if r.peers[i].port == p {
+		if r.peers[i].port == p && sameWay(r.peers[i].way, s) {
 			return i
 		}
 	}
-	r.peers = append(r.peers, peer{port: p})
+	r.peers = append(r.peers, peer{port: p, way: s})
 	return len(r.peers) - 1
 }
 
