@@ -41,6 +41,7 @@ type Routes interface {
 	Start() error
 	Addr() *net.TCPAddr
 	FenceHubs(done func())
+	FencePeer(peerID string, done func())
 	WaitSynced(ctx context.Context) error
 	Missing() []string
 	Close()
@@ -223,7 +224,8 @@ type relay struct{ s *Service }
 func (r relay) SendTargeted(peer, remote string, m *broker.Msg, groups [][]byte) bool {
 	return r.s.routes.SendTargeted(peer, remote, m, groups)
 }
-func (r relay) FlushTargeted() { r.s.routes.FlushTargeted() }
+func (r relay) FlushTargeted()                 { r.s.routes.FlushTargeted() }
+func (r relay) Fence(peer string, done func()) { r.s.routes.FencePeer(peer, done) }
 
 // way finds who a mapped reply is for: a server of ours, or another region.
 func (s *Service) way(a *broker.Account, cluster, server []byte) *broker.Port {

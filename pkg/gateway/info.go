@@ -181,4 +181,3 @@ func (s *Service) Learn(gateway string, urls []string) {
 	}
 	r.dial()
 }
-

@@ -84,10 +84,12 @@ type Hooks struct {
 }
 
 // Relay sends m to another gwd of our region, to be passed on to one remote and
-// nowhere else. Flush writes what was sent.
+// nowhere else. Flush writes what was sent. Fence calls done, once and in any case
+// within a few seconds, when all that was sent by way of that gwd has arrived.
 type Relay interface {
 	SendTargeted(peerID, remote string, m *broker.Msg, groups [][]byte) bool
 	FlushTargeted()
+	Fence(peerID string, done func())
 }
 
 const (

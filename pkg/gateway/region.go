@@ -43,11 +43,21 @@ type region struct {
 	lastUsed string
 }
 
-// path is where the messages of a region go. It does not change.
+// path is where the messages of a region go. Only its end changes it.
 type path struct {
 	out   *conn  // or
 	peer  string // the id of another gwd
 	table *table
+
+	mu     sync.Mutex // while a message is handed to peer
+	closed bool       // nothing more may be: a fence stands behind what was
+}
+
+// close ends the way by way of another gwd.
+func (p *path) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
 }
 
 // peer is what another gwd of our region said of a remote.
@@ -113,6 +123,11 @@ func (r *region) deliver(p *path, m *broker.Msg, groups [][]byte) outcome {
 	prefix := r.prefix(p, m, buf[:0])
 	if p.out != nil {
 		return p.out.send(m, prefix, groups)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return retired
 	}
 	if !r.relay(p.peer, m, prefix, groups) {
 		return lost
@@ -227,6 +242,13 @@ func (r *region) chooseLocked() {
 				best = p
 			}
 		}
+		// As long as it goes on, the way that is used is kept: on another one messages
+		// could overtake.
+		if old != nil && old.peer != "" {
+			if p := r.peers[old.peer]; p != nil && p.has {
+				best = p
+			}
+		}
 		if best != nil {
 			r.port.Distance.Store(max(best.rtt.Microseconds(), 1))
 			if old != nil && old.peer == best.id {
@@ -246,13 +268,19 @@ func (r *region) chooseLocked() {
 	if next == nil {
 		r.path.Store(nil)
 	}
+	if old != nil {
+		old.close()
+	}
 }
 
 // usable takes an outbound connection into use; its round trip was measured.
 func (r *region) usable(c *conn) {
 	r.mu.Lock()
-	before := r.current
-	if before != nil {
+	before, via := r.current, ""
+	if p := r.path.Load(); before == nil && p != nil {
+		via = p.peer
+	}
+	if before != nil || via != "" {
 		// What goes the new way must not be there before what went the old one.
 		c.held.Store(true)
 	}
@@ -261,9 +289,18 @@ func (r *region) usable(c *conn) {
 	r.chooseLocked()
 	r.mu.Unlock()
 	r.s.changed()
-	if before != nil {
+	switch {
+	case before != nil:
 		before.leave(c)
+	case via != "":
+		r.s.o.Hooks.Relay.Fence(via, c.release)
 	}
+}
+
+// release writes what waited for the end of the way before.
+func (c *conn) release() {
+	c.held.Store(false)
+	c.tc.Flush()
 }
 
 // leave closes a connection that was replaced by next, when all that was sent on it
@@ -272,8 +309,7 @@ func (c *conn) leave(next *conn) {
 	var once sync.Once
 	done := func() {
 		once.Do(func() {
-			next.held.Store(false)
-			next.tc.Flush()
+			next.release()
 			c.Close(wire.ReasonClientClosed)
 		})
 	}

@@ -130,7 +130,7 @@ func (s *Service) Targeted() (sent, received uint64) {
 }
 
 // FencePeer calls done when another gwd has passed on all messages that SendTargeted
-// gave it up to now, when it is gone, or after Options.FenceTimeout: a stream of
+// gave it up to now, when it is gone, or after peerFence: a stream of
 // messages that went by way of a peer can then take another way without
 // overtaking. done is called by any goroutine, once.
 func (s *Service) FencePeer(peerID string, done func()) {
@@ -149,7 +149,7 @@ func (s *Service) FencePeer(peerID string, done func()) {
 		s.peerFences.Delete(id)
 		once.Do(done)
 	}
-	timer := time.AfterFunc(s.o.FenceTimeout, f)
+	timer := time.AfterFunc(peerFence, f)
 	s.peerFences.Store(id, func() {
 		timer.Stop()
 		f()

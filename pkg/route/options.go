@@ -74,6 +74,7 @@ const (
 	defaultBorder    = 2 * time.Second
 	leastSuspension  = 2 * time.Second // of the process, to be noticed
 	defaultFence     = 200 * time.Millisecond
+	peerFence        = time.Second // the way is through another region and back
 	fenceBytes       = 4 << 20
 	defaultPending   = 256 << 20
 	controlRoom      = 64 << 20 // for interest and INFO, beyond what messages may fill
