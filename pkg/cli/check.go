@@ -12,7 +12,7 @@ import (
 )
 
 // newCheck is -t as a command.
-func newCheck(exe string, d Daemon) *cobra.Command {
+func newCheck(exe string, d Daemon, settings bool) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check -c FILE",
@@ -34,7 +34,9 @@ check -c EXE.conf --json | jq -r '.errors[].message'`),
 		},
 	}
 	cmd.Flags().SortFlags = false
-	config.RegisterFlags(cmd.Flags(), d.Name)
+	if settings {
+		config.RegisterFlags(cmd.Flags(), d.Name)
+	}
 	addSwitch(cmd.Flags(), &asJSON, "json", "", "print the findings on stdout as one JSON object")
 	return cmd
 }

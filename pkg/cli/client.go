@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
+
+	"github.com/banyanmq/banyan/pkg/subject"
 )
 
 const (
@@ -71,7 +73,8 @@ func firstOf(flag, env string) string {
 	return os.Getenv(env)
 }
 
-func (c *connection) options(cmd *cobra.Command) ([]nats.Option, error) {
+// options of the connection; when ctx has ended nobody cares for it any more.
+func (c *connection) options(ctx context.Context, cmd *cobra.Command) ([]nats.Option, error) {
 	name := c.name
 	if name == "" {
 		name = strings.ReplaceAll(cmd.CommandPath(), " ", "-")
@@ -82,11 +85,15 @@ func (c *connection) options(cmd *cobra.Command) ([]nats.Option, error) {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
+			if err != nil && ctx.Err() == nil {
 				c.warnf(cmd, "connection lost: %v; trying to reconnect", err)
 			}
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { c.warnf(cmd, "reconnected to %s", nc.ConnectedUrlRedacted()) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			if ctx.Err() == nil {
+				c.warnf(cmd, "reconnected to %s", nc.ConnectedUrlRedacted())
+			}
+		}),
 	}
 	user, password := firstOf(c.user, "NATS_USER"), firstOf(c.password, "NATS_PASSWORD")
 	if user != "" {
@@ -135,7 +142,7 @@ func (c *connection) tlsOptions(opts []nats.Option) ([]nats.Option, error) {
 
 // dial connects. With --connect-wait it tries again until that time is over.
 func (c *connection) dial(ctx context.Context, cmd *cobra.Command, more ...nats.Option) (*nats.Conn, error) {
-	opts, err := c.options(cmd)
+	opts, err := c.options(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +235,25 @@ func settle(nc *nats.Conn, timeout time.Duration, doing string) error {
 	}
 	if err := nc.LastError(); err != nil && errors.Is(err, nats.ErrPermissionViolation) {
 		return clientError(err, doing)
+	}
+	return nil
+}
+
+// publishable and subscribable refuse what no server can make sense of, before
+// anything is done. Servers let some of it pass, and the message reaches nobody.
+func publishable(s string) error {
+	if !subject.ValidPublish(s) || strings.ContainsAny(s, " \t\r\n") {
+		return usagef("%q is no subject to publish on: want words joined by dots, e.g. news.sfo, and no wildcards", s)
+	}
+	return nil
+}
+
+func subscribable(s, queue string) error {
+	switch {
+	case !subject.ValidSubscribe(s) || strings.ContainsAny(s, " \t\r\n"):
+		return usagef("%q is no subject to subscribe to: want words joined by dots, * for any word, > at the end for the rest", s)
+	case strings.ContainsAny(queue, " \t\r\n"):
+		return usagef("--queue %q: a name without spaces is wanted", queue)
 	}
 	return nil
 }

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/banyanmq/banyan/pkg/certs"
+	"github.com/banyanmq/banyan/pkg/config"
 )
 
 func TestPub(t *testing.T) {
@@ -68,6 +72,35 @@ func TestPub(t *testing.T) {
 			}
 		}
 	})
+	t.Run("interrupted while stdin is silent", func(t *testing.T) {
+		for _, args := range [][]string{{"pub", "p.i"}, {"pub", "p.i", "--whole"}, {"request", "p.i", "-"}} {
+			in, silent := io.Pipe()
+			defer silent.Close()
+			var out, errOut bytes.Buffer
+			ctx, cancel := context.WithCancel(within(t))
+			ended := make(chan int, 1)
+			go func() {
+				ended <- Execute(ctx, Daemon{Name: config.Hubd}, append([]string{"hubd"}, append(args, "-s", s.url)...), in, &out, &errOut)
+			}()
+			if args[0] == "pub" && len(args) == 2 {
+				if _, err := io.WriteString(silent, "first\n"); err != nil {
+					t.Fatal(err)
+				}
+				if m := next(t); string(m.Data) != "first" {
+					t.Errorf("%q", m.Data)
+				}
+			}
+			cancel()
+			select {
+			case code := <-ended:
+				if code != ExitInterrupted || errOut.Len() > 0 {
+					t.Errorf("%q: exit %d, %q", args, code, &errOut)
+				}
+			case <-within(t).Done():
+				t.Fatalf("%q does not end", args)
+			}
+		}
+	})
 	t.Run("whole", func(t *testing.T) {
 		pub(t, "a\nb\n\x00", 0, "p.w", "--whole")
 		if m := next(t); string(m.Data) != "a\nb\n\x00" {
@@ -108,6 +141,7 @@ func TestPub(t *testing.T) {
 		for _, args := range [][]string{
 			{}, {"a", "b", "c"}, {"a", "x", "-H", "no colon"}, {"a", "x", "-H", ": v"}, {"a", "x", "--count", "0"},
 			{"a", "-", "--count", "2"}, {"a", "x", "--size", "3"}, {"a", "x", "--whole"}, {"a", "x", "--rate", "-1"},
+			{"a b", "x"}, {"a..b", "x"}, {"a.*", "x"}, {"a.>", "x"}, {"", "x"}, {"a", "x", "--reply", "b."},
 			{"a", "x", "--nope"}, {"a", "x", "--count", "many"}, {"a", "x", "--tls-cert", "f"}, {"a", "x", "--password", "f"},
 		} {
 			out, errOut := pub(t, "", ExitUsage, args...)
@@ -254,7 +288,8 @@ func TestSub(t *testing.T) {
 		}
 	})
 	t.Run("usage", func(t *testing.T) {
-		for _, args := range [][]string{{"sub"}, {"sub", "a", "--json", "--raw"}, {"sub", "a", "--count", "-1"}} {
+		for _, args := range [][]string{{"sub"}, {"sub", "a b"}, {"sub", "a", "b..c"}, {"sub", "a.>.b"}, {"sub", "a", "--queue", "x y"},
+			{"reply", "a b"}, {"request", "a.*"}, {"sub", "a", "--json", "--raw"}, {"sub", "a", "--count", "-1"}} {
 			if code, _, errOut := run(t, "", args...); code != ExitUsage {
 				t.Errorf("%q: exit %d, %s", args, code, errOut)
 			}

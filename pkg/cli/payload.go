@@ -29,8 +29,9 @@ func (p *payload) register(cmd *cobra.Command) {
 	addSwitch(f, &p.whole, "whole", "", "all of stdin is one payload, byte for byte")
 }
 
-// source yields payloads until io.EOF. The slice is valid until the next call.
-type source func() ([]byte, error)
+// source yields payloads until io.EOF, or until the context ends. The slice is
+// valid until the next call.
+type source func(context.Context) ([]byte, error)
 
 // open says where payloads come from: the argument, --size, or stdin.
 // stdinByDefault also reads stdin when no payload is given and stdin is not a terminal.
@@ -53,11 +54,7 @@ func (p *payload) open(cmd *cobra.Command, args []string, stdinByDefault bool) (
 	case sized && (given || p.whole):
 		return nil, usagef("--size makes a payload: leave the other one away")
 	case p.whole:
-		b, err := io.ReadAll(in)
-		if err != nil {
-			return nil, fmt.Errorf("reading stdin: %w", err)
-		}
-		return repeat(b, p.count), nil
+		return whole(in, p.count), nil
 	case fromStdin:
 		if cmd.Flags().Changed("count") {
 			return nil, usagef("--count and lines of stdin exclude each other: each line is sent once")
@@ -73,12 +70,72 @@ func (p *payload) open(cmd *cobra.Command, args []string, stdinByDefault bool) (
 }
 
 func repeat(b []byte, n int) source {
-	return func() ([]byte, error) {
+	return func(context.Context) ([]byte, error) {
 		if n == 0 {
 			return nil, io.EOF
 		}
 		n--
 		return b, nil
+	}
+}
+
+// whole is all of stdin, n times.
+func whole(r io.Reader, n int) source {
+	var next source
+	return func(ctx context.Context) ([]byte, error) {
+		if next == nil {
+			b, err := aside(func() ([]byte, error) { return io.ReadAll(r) })(ctx)
+			if err != nil && ctx.Err() == nil {
+				err = fmt.Errorf("reading stdin: %w", err)
+			}
+			if err != nil {
+				return nil, err
+			}
+			next = repeat(b, n)
+		}
+		return next(ctx)
+	}
+}
+
+// aside makes a source of a function that may block for ever, as reading a
+// terminal or a pipe does: whoever waits for it can be interrupted. What blocks
+// is then left behind, to end with the process.
+func aside(read func() ([]byte, error)) source {
+	type result struct {
+		b   []byte
+		err error
+	}
+	wanted, results := make(chan struct{}), make(chan result, 1)
+	running := false
+	return func(ctx context.Context) ([]byte, error) {
+		if !running {
+			running = true
+			go func() {
+				for {
+					select {
+					case <-wanted:
+					case <-ctx.Done():
+						return
+					}
+					b, err := read()
+					results <- result{b, err}
+					if err != nil {
+						return
+					}
+				}
+			}()
+		}
+		select {
+		case wanted <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		select {
+		case r := <-results:
+			return r.b, r.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 
@@ -90,7 +147,7 @@ func lines(r io.Reader) source {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 0, 64<<10), maxLine)
 	n := 0
-	return func() ([]byte, error) {
+	return aside(func() ([]byte, error) {
 		n++
 		if s.Scan() {
 			return s.Bytes(), nil
@@ -101,7 +158,7 @@ func lines(r io.Reader) source {
 			return nil, fmt.Errorf("reading stdin: %w", err)
 		}
 		return nil, io.EOF
-	}
+	})
 }
 
 // filler is a payload that compresses about as badly as text and is readable.

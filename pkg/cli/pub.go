@@ -40,6 +40,14 @@ pub image.raw --whole < picture.png`),
 			if err != nil {
 				return err
 			}
+			if err := publishable(args[0]); err != nil {
+				return err
+			}
+			if reply != "" {
+				if err := publishable(reply); err != nil {
+					return err
+				}
+			}
 			next, err := p.open(cmd, args[1:], true)
 			if err != nil {
 				return err
@@ -59,8 +67,8 @@ pub image.raw --whole < picture.png`),
 				if interrupted = !pace.wait(ctx); interrupted {
 					break
 				}
-				data, err := next()
-				if errors.Is(err, io.EOF) {
+				data, err := next(ctx)
+				if interrupted = ctx.Err() != nil; interrupted || errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {

@@ -125,6 +125,9 @@ func (r *responder) check(args []string) (nats.Header, error) {
 	case r.count < 0 || r.timeout < 0:
 		return nil, usagef("--count and --timeout: not below 0")
 	}
+	if err := subscribable(args[0], r.queue); err != nil {
+		return nil, err
+	}
 	return parseHeaders(r.headers)
 }
 

@@ -62,6 +62,9 @@ func (r *requester) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := publishable(args[0]); err != nil {
+		return err
+	}
 	next, err := r.payload.open(cmd, args[1:], false)
 	if err != nil {
 		return err
@@ -82,7 +85,10 @@ func (r *requester) run(cmd *cobra.Command, args []string) error {
 		if !pace.wait(ctx) {
 			return exit(ExitInterrupted, nil)
 		}
-		data, err := next()
+		data, err := next(ctx)
+		if ctx.Err() != nil {
+			return exit(ExitInterrupted, nil)
+		}
 		if errors.Is(err, io.EOF) {
 			break
 		}

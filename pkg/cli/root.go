@@ -36,7 +36,7 @@ func Main(d Daemon) int {
 // and the standard streams.
 func Execute(ctx context.Context, d Daemon, argv []string, in io.Reader, out, errOut io.Writer) int {
 	exe := filepath.Base(argv[0])
-	root := NewRoot(exe, d)
+	root := newRoot(exe, d, withSettings(argv[1:]))
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -55,7 +55,32 @@ func Execute(ctx context.Context, d Daemon, argv []string, in io.Reader, out, er
 // NewRoot builds the command tree of one daemon. exe is the name under which
 // it was started; it stands in messages and names the ports file.
 func NewRoot(exe string, d Daemon) *cobra.Command {
-	root := newRun(exe, d)
+	return newRoot(exe, d, func(string) bool { return true })
+}
+
+// withSettings says of a command, the root's name being "", whether it is to
+// have the flags of the settings on this command line. They are several hundred:
+// only the command that is meant gets them, so that a client command, of which
+// scripts start many, costs nothing for them.
+func withSettings(args []string) func(name string) bool {
+	word := ""
+	if len(args) > 0 {
+		word = args[0]
+	}
+	switch word {
+	case "pub", "sub", "request", "req", "reply", "status", "signal", "version", "keys":
+		return func(string) bool { return false }
+	case "run", "check":
+		return func(name string) bool { return name == word }
+	}
+	if word == "" || strings.HasPrefix(word, "-") {
+		return func(name string) bool { return name == "" }
+	}
+	return func(string) bool { return true }
+}
+
+func newRoot(exe string, d Daemon, settings func(name string) bool) *cobra.Command {
+	root := newRun(exe, d, settings(""))
 	root.Use = exe
 	root.Short = d.Short
 	if root.Long = d.Long; root.Long == "" {
@@ -65,13 +90,29 @@ func NewRoot(exe string, d Daemon) *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 
-	run := newRun(exe, d)
+	run := newRun(exe, d, settings("run"))
 	run.Use = "run"
 	run.Short = "Run the daemon (default)"
-	root.AddCommand(run, newCheck(exe, d), newVersion(exe, d), newSignal(exe),
+	root.AddCommand(run, newCheck(exe, d, settings("check")), newVersion(exe, d), newSignal(exe),
 		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe))
+	root.SetHelpCommand(newHelp(exe))
 	addHelp(root)
 	return root
+}
+
+// newHelp is cobra's command, but a wrong word is a failure.
+func newHelp(exe string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help on a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("there is no command %q: see %q", strings.Join(args, " "), exe+" --help")
+			}
+			return found.Help()
+		},
+	}
 }
 
 // exeOf is the name under which the program was started.

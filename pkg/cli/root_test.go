@@ -124,6 +124,9 @@ func TestWrongFlagsAndWords(t *testing.T) {
 		{ExitUsage, "flag provided but not defined: -nope", []string{"-l", "-D", "-nope"}},
 		{ExitUsage, `invalid value "x" for flag -m`, []string{"-m", "x"}},
 		{ExitUsage, `invalid value "x" for flag -D`, []string{"-D=x"}},
+		{ExitUsage, `invalid value "x" for flag -p: want integer`, []string{"-p", "x"}},
+		{ExitUsage, `invalid value "70000" for flag -p: port 70000 is out of range`, []string{"run", "-p", "70000"}},
+		{ExitUsage, `invalid value "x" for flag --cluster: could not parse`, []string{"--cluster", "x"}},
 		{ExitUsage, "flag needs an argument: -p", []string{"-p"}},
 		{ExitUsage, "flag needs an argument: --port", []string{"-port"}},
 		{ExitFailure, `unrecognized command: "bogus"`, []string{"bogus"}},
@@ -234,6 +237,14 @@ func TestHelp(t *testing.T) {
 				}
 			}
 		}
+	}
+	for words, usage := range map[string]string{"help pub": "hubd pub SUBJECT", "help keys tls": "hubd keys tls", "help run": "hubd run [flags]", "run --help": "--cluster_name"} {
+		if _, code, out, errOut := runDaemon(t, config.Hubd, strings.Fields(words)...); code != 0 || errOut != "" || !strings.Contains(out, usage) {
+			t.Errorf("%s: exit %d, %q", words, code, errOut)
+		}
+	}
+	if _, code, out, errOut := runDaemon(t, config.Hubd, "help", "bogus"); code != ExitUsage || out != "" || !strings.Contains(errOut, `no command "bogus"`) {
+		t.Errorf("exit %d, %q %q", code, out, errOut)
 	}
 	if _, code, out, _ := runDaemon(t, config.Hubd, "--help_tls"); code != 0 || !strings.Contains(out, "--tlsverify") {
 		t.Errorf("exit %d, %q", code, out)

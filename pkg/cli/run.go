@@ -46,7 +46,7 @@ func (o *ownFlags) register(f *pflag.FlagSet) {
 	addSwitch(f, &o.helpTLS, "help_tls", "", "print help on TLS and exit")
 }
 
-func newRun(exe string, d Daemon) *cobra.Command {
+func newRun(exe string, d Daemon, settings bool) *cobra.Command {
 	var own ownFlags
 	cmd := &cobra.Command{
 		Long: "Run the daemon until it is told to stop (SIGINT, SIGTERM: at once; SIGUSR2: clients are sent away one by one first).",
@@ -86,7 +86,9 @@ run -c EXE.conf -D
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	config.RegisterFlags(f, d.Name)
+	if settings {
+		config.RegisterFlags(f, d.Name)
+	}
 	own.register(f)
 	return cmd
 }

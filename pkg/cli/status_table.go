@@ -41,6 +41,7 @@ type (
 	}
 	peer struct {
 		CID      uint64 `json:"cid"`
+		Kind     string `json:"kind"`
 		RID      uint64 `json:"rid"`
 		IP       string `json:"ip"`
 		Port     int    `json:"port"`
@@ -96,14 +97,14 @@ func (s *status) table() string {
 		fmt.Fprintf(&b, "\n%s (%d)\n", title, n)
 	}
 	s.head(row)
-	if len(s.connz.Conns) > 0 {
-		section("Clients", s.connz.Total)
+	if clients, total := s.clients(); total > 0 {
+		section("Clients", total)
 		row("  ID", "NAME", "ADDRESS", "ACCOUNT", "LIBRARY", "RTT", "SUBS", "PENDING", "MSGS FROM", "MSGS TO", "UPTIME")
-		for _, c := range s.connz.Conns {
+		for _, c := range clients {
 			row("  "+strconv.FormatUint(c.CID, 10), dash(c.Name), c.address(), dash(c.Account), dash(strings.TrimSpace(c.Lang+" "+c.Version)),
 				dash(c.RTT), c.Subs, size(c.Pending), c.InMsgs, c.OutMsgs, dash(c.Uptime))
 		}
-		if more := s.connz.Total - len(s.connz.Conns); more > 0 {
+		if more := total - len(clients); more > 0 {
 			row(fmt.Sprintf("  ... and %d more", more))
 		}
 	}
@@ -123,6 +124,14 @@ func (s *status) table() string {
 	links("Leaf nodes", "NAME", remoteNames(s.leafz.Leafs), s.leafz.Leafs)
 	_ = w.Flush()
 	return b.String()
+}
+
+// clients are the connections of /connz that are clients: it lists leaf links as
+// well, which have a section of their own.
+func (s *status) clients() (list []peer, total int) {
+	list = slices.DeleteFunc(slices.Clone(s.connz.Conns), func(p peer) bool { return p.Kind == "Leafnode" })
+	total = s.connz.Total - max(len(s.connz.Conns)-len(list), len(s.leafz.Leafs))
+	return list, max(total, len(list))
 }
 
 func (s *status) head(row func(...any)) {

@@ -54,6 +54,7 @@ func TestStatusShowsLinks(t *testing.T) {
 		"/varz":     `{"server_name":"gw-sfo-0","version":"2.14.5","x_banyan":"1.2.3","gateway":{"name":"sfo"},"leafnodes":1,"in_msgs":5,"in_bytes":3072,"mem":20971520,"cpu":1.25}`,
 		"/routez":   `{"routes":[{"rid":4,"remote_name":"hub-sfo-0","ip":"10.0.0.1","port":6222,"rtt":"200µs","pending_size":2048,"in_msgs":7}]}`,
 		"/gatewayz": `{"outbound_gateways":{"sgp":{"connection":{"ip":"10.9.0.1","port":7222}},"ams":{"connection":{"ip":"10.8.0.1","port":7222,"rtt":"80ms"}}},"inbound_gateways":{"ams":[{"connection":{"ip":"10.8.0.2","port":5}}]}}`,
+		"/connz":    `{"total":23,"connections":[{"cid":3,"kind":"Client","name":"app","ip":"::1","port":8,"account":"APP"},{"cid":9,"kind":"Leafnode","name":"edge-1","ip":"::1","port":9}]}`,
 		"/leafz":    `{"leafs":[{"name":"edge-1","account":"APP","ip":"::1","port":9}]}`,
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -79,6 +80,11 @@ Subscriptions   0
 Messages        5 in (3.0 KiB), 0 out (0 B)
 Slow consumers  0
 Process         20.0 MiB memory, 1.2 % CPU
+
+Clients (22)
+  ID  NAME  ADDRESS  ACCOUNT  LIBRARY  RTT  SUBS  PENDING  MSGS FROM  MSGS TO  UPTIME
+  3   app   [::1]:8  APP      -        -    0     0 B      0          0        -
+  ... and 21 more
 
 Routes (1)
   SERVER     ADDRESS        ACCOUNT  RTT    SUBS  PENDING  MSGS FROM  MSGS TO  UPTIME

@@ -65,6 +65,11 @@ func (s *subscriber) run(cmd *cobra.Command, subjects []string) error {
 	if s.count < 0 || s.timeout < 0 {
 		return usagef("--count and --timeout: not below 0")
 	}
+	for _, subject := range subjects {
+		if err := subscribable(subject, s.queue); err != nil {
+			return err
+		}
+	}
 	ctx, stop := interruptible(cmd)
 	defer stop()
 	nc, err := s.dial(ctx, cmd,

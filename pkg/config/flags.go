@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -22,6 +24,10 @@ type flagDef struct {
 	boolean bool
 	in      daemons
 	usage   string
+	// arg is what help calls the value of a flag that has no key.
+	arg string
+	// check judges such a value while flags are parsed; nil: do alone judges it.
+	check func(string, Daemon) error
 	// do is what a flag does that is more than setting one option.
 	do func(l *loader, values map[string]any, s string, pos conf.Pos)
 	// later marks what is refused as not supported yet, and not shown.
@@ -32,7 +38,7 @@ type flagDef struct {
 func referenceFlags() []flagDef {
 	return []flagDef{
 		{names: []string{"addr", "net"}, short: "a", key: "clients.host", in: noClients, usage: "bind to this host"},
-		{names: []string{"port"}, short: "p", in: noClients, do: flagPort, usage: "port for clients (default 4222; -1: the kernel chooses)"},
+		{names: []string{"port"}, short: "p", in: noClients, do: flagPort, arg: "port", check: checkPort, usage: "port for clients (default 4222; -1: the kernel chooses)"},
 		{names: []string{"name", "server_name"}, short: "n", key: "server.name", usage: "name of this server (default: its id)"},
 		{names: []string{"pid"}, short: "P", key: "lifecycle.pid_file", usage: "file to write the process id to"},
 		{names: []string{"http_port"}, short: "m", key: "monitor.port", usage: "port for monitoring over HTTP"},
@@ -58,11 +64,11 @@ func referenceFlags() []flagDef {
 		{names: []string{"auth"}, key: "auth.token", in: noClients, usage: "token that clients need"},
 		{names: []string{"tls"}, boolean: true, in: noClients, do: flagTLS("tls"), usage: "TLS for clients, without verification"},
 		{names: []string{"tlsverify"}, boolean: true, in: noClients, do: flagTLS("verify"), usage: "TLS for clients, with client certificates"},
-		{names: []string{"tlscert"}, in: noClients, do: flagTLS("cert"), usage: "certificate file"},
-		{names: []string{"tlskey"}, in: noClients, do: flagTLS("key"), usage: "key file"},
-		{names: []string{"tlscacert"}, in: noClients, do: flagTLS("ca"), usage: "file of the authorities of client certificates"},
-		{names: []string{"routes"}, in: inHub | inGw, do: flagRoutes, usage: "routes to dial, comma separated"},
-		{names: []string{"cluster", "cluster_listen"}, in: inHub | inGw, do: flagCluster, usage: "URL to listen on for routes"},
+		{names: []string{"tlscert"}, in: noClients, do: flagTLS("cert"), arg: "path", usage: "certificate file"},
+		{names: []string{"tlskey"}, in: noClients, do: flagTLS("key"), arg: "path", usage: "key file"},
+		{names: []string{"tlscacert"}, in: noClients, do: flagTLS("ca"), arg: "path", usage: "file of the authorities of client certificates"},
+		{names: []string{"routes"}, in: inHub | inGw, do: flagRoutes, arg: "urls", check: checkRoutes, usage: "routes to dial, comma separated"},
+		{names: []string{"cluster", "cluster_listen"}, in: inHub | inGw, do: flagCluster, arg: "url", check: checkCluster, usage: "URL to listen on for routes"},
 		{names: []string{"cluster_name"}, key: "cluster.name", in: inHub | inGw, usage: "name of the cluster"},
 		{names: []string{"cluster_advertise"}, key: "cluster.advertise", in: inHub | inGw, usage: "host:port told to other servers"},
 		{names: []string{"no_advertise"}, key: "cluster.no_advertise", boolean: true, in: inHub | inGw, usage: "do not tell clients of other servers"},
@@ -111,7 +117,10 @@ func RegisterFlags(fs *pflag.FlagSet, d Daemon) {
 			continue
 		}
 		for i, name := range f.names {
-			v := &flagValue{kind: "string"}
+			v := &flagValue{kind: cmp.Or(f.arg, "string")}
+			if check := f.check; check != nil {
+				v.check = func(s string) error { return check(s, d) }
+			}
 			if o := optionByKey(f.key); f.key != "" && o != nil {
 				v.kind, v.check = kindWords[o.kind], checkText(o, d)
 			}
@@ -215,6 +224,21 @@ func sortedKeys(m map[string]string) []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// try runs what a flag does on the side and returns what it has to complain of.
+func try(do func(*loader, map[string]any, string, conf.Pos), s string, d Daemon) error {
+	l := &loader{report: &report{}, opts: LoadOptions{Daemon: d}, cfg: &Config{Daemon: d},
+		origin: map[string]conf.Pos{}, explicit: map[string]bool{}, present: map[string]bool{}}
+	do(l, map[string]any{}, s, conf.Pos{})
+	if len(l.errors) > 0 {
+		return errors.New(l.errors[0].Message)
+	}
+	return nil
+}
+
+func checkPort(s string, d Daemon) error    { return try(flagPort, s, d) }
+func checkRoutes(s string, d Daemon) error  { return try(flagRoutes, s, d) }
+func checkCluster(s string, d Daemon) error { return try(flagCluster, s, d) }
 
 // flagPort: 0 is the default.
 func flagPort(l *loader, values map[string]any, s string, pos conf.Pos) {
