@@ -7,11 +7,26 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
-// writePid writes our process id: digits only, no newline (config-cli 9).
-func writePid(file string) error {
-	return os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600)
+// writePid writes our process id: digits only, no newline (config-cli 9). It
+// returns what the file held if that is the id of a process that runs.
+func writePid(file string) (former []byte, err error) {
+	if b, err := os.ReadFile(file); err == nil {
+		if pid, err := strconv.Atoi(string(b)); err == nil && pid > 0 && pid != os.Getpid() && syscall.Kill(pid, 0) == nil {
+			former = b
+		}
+	}
+	return former, os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600)
+}
+
+// restorePid gives a file back to the process that it named before: when a
+// second daemon is started by mistake, the first one must still be found.
+func restorePid(file string, former []byte) {
+	if b, err := os.ReadFile(file); err == nil && former != nil && string(b) == strconv.Itoa(os.Getpid()) {
+		_ = os.WriteFile(file, former, 0o600)
+	}
 }
 
 // removePid removes the file if it is still ours.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -97,6 +98,11 @@ func New(cfg *config.Config) (*Process, error) {
 	for i := range cfg.Accounts {
 		b.Account(cfg.Accounts[i].Name)
 	}
+	if cfg.Daemon != config.Gwd { // which passes on what accounts say to each other
+		if err := b.Share(cfg.Definitions()); err != nil {
+			return nil, err
+		}
+	}
 	closed := cfg.Client.MaxClosed
 	return &Process{
 		Config:      cfg,
@@ -181,27 +187,52 @@ func (p *Process) Draining() <-chan struct{} { return p.draining }
 // error everything that was started is stopped again.
 func (p *Process) Start() error {
 	p.banner()
+	var former []byte
 	if f := p.Config.PidFile; f != "" {
-		if err := writePid(f); err != nil {
-			return fmt.Errorf("could not write pidfile: %w", err)
+		var err error
+		if former, err = writePid(f); err != nil {
+			return p.startFailed(fmt.Errorf("could not write pidfile: %w", err))
 		}
 	}
+	if err := p.startParts(); err != nil {
+		err = p.startFailed(err)
+		if former != nil {
+			restorePid(p.Config.PidFile, former)
+		}
+		p.Stop()
+		return err
+	}
+	p.Log.Noticef("Server is ready")
+	return nil
+}
+
+// startFailed leaves the reason in the log file, which else would end without
+// one; the caller's error is for stderr.
+func (p *Process) startFailed(err error) error {
+	if p.Config.Log.File != "" {
+		p.Log.Errorf("The start failed: %v", err)
+	}
+	return err
+}
+
+func (p *Process) startParts() error {
 	for i := range p.parts {
-		if err := p.parts[i].Start(); err != nil {
-			p.Stop()
-			return fmt.Errorf("%s: %w", p.parts[i].Name, err)
+		part := &p.parts[i]
+		if err := part.Start(); err != nil {
+			if strings.HasPrefix(err.Error(), part.Name+": ") {
+				return err // it says itself who it is
+			}
+			return fmt.Errorf("%s: %w", part.Name, err)
 		}
 		p.started = i + 1
 	}
 	if d := p.Config.PortsFileDir; d != "" {
 		f, err := writePorts(d, p.endpoints())
 		if err != nil {
-			p.Stop()
 			return fmt.Errorf("writing the ports file: %w", err)
 		}
 		p.portFile = f
 	}
-	p.Log.Noticef("Server is ready")
 	return nil
 }
 
@@ -272,6 +303,8 @@ func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, bui
 	if err != nil {
 		return err
 	}
+	sig, ignore := catchSignals()
+	defer ignore()
 	tuneCollector()
 	for _, w := range warnings {
 		p.Log.Warnf("%s", w)
@@ -285,7 +318,8 @@ func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, bui
 	if err := p.Start(); err != nil {
 		return err
 	}
-	p.serve(ctx)
+	p.serve(ctx, sig)
+	ignore() // who signals once more does not want to wait for the stop
 	p.Stop()
 	return nil
 }

@@ -7,12 +7,18 @@ import (
 	"syscall"
 )
 
-// serve handles signals until it is time to stop (config-cli 10).
-func (p *Process) serve(ctx context.Context) {
+// catchSignals begins before anything is started: whoever reads the pid file
+// may send a signal at once, and one that asks to reopen the log or to reload
+// must not kill. What comes during the start is handled after it, except that
+// who interrupts twice does not want to wait.
+func catchSignals() (<-chan os.Signal, func()) {
 	sig := make(chan os.Signal, 8)
 	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP)
-	defer signal.Stop(sig)
+	return sig, func() { signal.Stop(sig) }
+}
 
+// serve handles signals until it is time to stop (config-cli 10).
+func (p *Process) serve(ctx context.Context, sig <-chan os.Signal) {
 	drainCtx, abort := context.WithCancelCause(ctx)
 	defer abort(errStopped)
 	drained := make(chan struct{})

@@ -2,10 +2,12 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -42,8 +44,11 @@ func (s *Service) Start() error {
 		return nil
 	}
 	ln, err := net.Listen("tcp", h.Addr())
-	if err != nil {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("monitoring listener: %w; is another server running on that port?", err)
+	}
+	if err != nil {
+		return fmt.Errorf("monitoring listener: %w; is %s an address of this machine?", err, h.Addr())
 	}
 	s.ln = ln
 	s.r.httpPort.Store(int64(s.Addr().Port))
