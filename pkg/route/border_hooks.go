@@ -94,7 +94,7 @@ type Border interface {
 	GossipGateway(gateway string, urls []string)
 	// FreshReply tells whether the hub behind from announced interest that matches
 	// reply within the last window (at most 10 s), and the hub's server id.
-	// Interest that a hub announced when its connection came up is not fresh.
+	// Every reply is during such a time behind the hub's joining.
 	FreshReply(from *broker.Port, a *broker.Account, reply []byte, window time.Duration) (serverID string, fresh bool)
 	// IsHub tells whether a port belongs to a route of a hub, and AwareHub
 	// whether that hub knows the roles of gateways 18.3 (it strips mapped replies).

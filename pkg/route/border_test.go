@@ -495,6 +495,11 @@ func TestFreshReply(t *testing.T) {
 	c.sub("_INBOX.abc.*", "")
 	c.pub("svc", "_INBOX.abc.1", "x")
 	m := <-got
+	from := m.From.Sink.(*conn)
+	if _, fresh := g.s.FreshReply(m.From, m.Account, []byte("old.1"), 10*time.Second); !fresh {
+		t.Error("a reply of a hub that has just joined is not fresh")
+	}
+	from.settling.Store(time.Now().Add(-3 * time.Second).UnixNano())
 	id, fresh := g.s.FreshReply(m.From, m.Account, []byte("_INBOX.abc.1"), 2*time.Second)
 	if id != hub.id || !fresh {
 		t.Errorf("fresh reply: %s %v", id, fresh)

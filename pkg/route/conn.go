@@ -89,6 +89,8 @@ type conn struct {
 	got    uint64 // PONGs
 	waits  []wait
 
+	settling atomic.Int64 // unix nanoseconds of when it was synced; 0: long ago
+
 	up      chan struct{} // closed when synced
 	done    chan struct{} // closed at the end
 	cause   error         // before done
@@ -312,19 +314,27 @@ func (c *conn) peerError() error {
 // startPinging begins with a PING at once: its PONG tells that the peer's initial
 // interest is complete.
 func (c *conn) startPinging() {
-	every, most := c.s.ping, c.s.pingMax
-	switch {
-	case c.atBorder():
-		every, most = min(every, c.s.o.BorderPing), c.s.o.BorderPingMax
-	case c.peer.ours:
-		every = min(every, ownPing)
-	}
+	first, every, most := c.pings()
 	c.pinger = link.StartPinger(link.PingerOptions{
-		First: every, Every: every, Max: most,
+		First: first, Every: every, Max: most,
 		Send:  c.sendPing,
 		Stale: func() { c.end(errStale) },
 	})
 	c.pinger.Ping()
+}
+
+// pings says when PINGs are sent. Between hubs and gwds a silent peer is noticed
+// within one interval of the settings more than it may leave PINGs unanswered.
+func (c *conn) pings() (first, every time.Duration, most int) {
+	every, most = c.s.ping, c.s.pingMax
+	switch {
+	case c.atBorder():
+		every, most = min(every, c.s.o.BorderPing), c.s.o.BorderPingMax
+		every -= every / 16 // timers are late on a busy machine
+	case c.peer.ours:
+		every = min(every, ownPing)
+	}
+	return every * 5 / 6, every, most // up to a fifth is added to the first
 }
 
 // atBorder tells whether one end is a hub and the other a gwd.

@@ -215,7 +215,25 @@ func (s *Service) FreshReply(from *broker.Port, a *broker.Account, reply []byte,
 	if !ok || c.peer.role == wire.RoleGateway {
 		return "", false
 	}
-	return c.peer.id, s.recent.matches(c.peer, a, reply, window)
+	return c.peer.id, c.isNew(window) || s.recent.matches(c.peer, a, reply, window)
+}
+
+// isNew tells whether the peer's initial interest was completed within the last window,
+// or is not yet. What is in it may be as new, and a region that has not heard of a hub
+// can't answer it.
+func (c *conn) isNew(window time.Duration) bool {
+	if !c.synced.Load() {
+		return true
+	}
+	at := c.settling.Load()
+	if at == 0 {
+		return false
+	}
+	age := time.Since(time.Unix(0, at))
+	if age > recentLife {
+		c.settling.Store(0) // no clock is read for this any more
+	}
+	return age < min(window, recentLife)
 }
 
 // IsHub tells whether a port belongs to a hub's route.

@@ -110,6 +110,7 @@ func (s *Service) forgetURLs(p *peer) {
 
 // confirm notes that the peer's initial interest is complete.
 func (s *Service) confirm(c *conn) {
+	c.settling.Store(time.Now().UnixNano())
 	s.mu.Lock()
 	c.synced.Store(true)
 	p := c.peer

@@ -127,6 +127,32 @@ func TestFrozenGwd(t *testing.T) {
 	n.borders("A", "out", false)
 }
 
+// TestFrozenIsNoticed: whenever a gwd falls silent, three intervals are enough to notice,
+// and there is room for timers that are late.
+func TestFrozenIsNoticed(t *testing.T) {
+	n := startNode(t, nil)
+	joinRaw(t, n, "NG", `,"x_role":"gwd"`).until("PING")
+	var c *conn
+	eventually(t, func() bool {
+		for _, x := range n.s.o.Registry.Open() {
+			c = x.(*conn)
+		}
+		return c != nil
+	}, func() string { return "no connection" })
+	first, every, most := c.pings()
+	interval := n.s.o.BorderPing
+	// The last PONG answers the PING at the start, or a later one.
+	for _, wait := range []time.Duration{first + first/5, every} {
+		noticed := wait + time.Duration(most)*every
+		if limit := time.Duration(most+1) * interval; noticed > limit-limit/20 {
+			t.Errorf("noticed after %v, with intervals of %v", noticed, interval)
+		}
+	}
+	if most != 2 || interval != 2*time.Second {
+		t.Errorf("%d PINGs, %v", most, interval)
+	}
+}
+
 // TestSlowPeer: a peer that stops reading costs a bounded amount of memory, and
 // nobody else anything.
 func TestSlowPeer(t *testing.T) {
