@@ -119,6 +119,17 @@ var kinds = []mishap{
 		n.Road().Thaw()
 		return n.Name
 	}},
+	{"border node that comes back while a road swallows everything", func(m *mishaps) string {
+		n, road := m.border(), m.border()
+		n.Kill()
+		m.while(100*time.Millisecond, time.Second)
+		m.restart(n)
+		m.while(0, 2*time.Second)
+		road.Road().Freeze()
+		m.while(time.Second, 4*time.Second)
+		road.Road().Thaw()
+		return n.Name + " and the road to " + road.Name
+	}},
 	{"suspension of a border node", func(m *mishaps) string {
 		n := m.border()
 		_ = n.Process().Freeze()
