@@ -160,7 +160,8 @@ func (c *conn) bind(id *auth.Identity) error {
 	c.mu.Lock()
 	c.account, c.identity, c.bound = a, id, true
 	c.mu.Unlock()
-	if id.MaxConnections > 0 && n > int64(id.MaxConnections) {
+	limits := newLimits(a, id)
+	if limits.connections > 0 && n+a.Leafs.Load() > limits.connections {
 		return c.fatal(wire.ReasonMaxAccountConnections, wire.TextMaxAccountConnections)
 	}
 	if id.Attach != nil {

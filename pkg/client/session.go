@@ -47,14 +47,15 @@ func (c *conn) assume(id *auth.Identity, same bool) {
 	}
 	c.pub = nil // it belongs to the account and the permissions
 	c.careful = c.verbose || c.pedantic || id.Permissions.Restricted()
-	payload := lower(c.s.limits.MaxPayload, id.MaxPayload)
+	limits := newLimits(c.account, id)
+	payload := lower(c.s.limits.MaxPayload, limits.payload)
 	if id.NoPayload {
 		payload = 0
 	}
 	c.mu.Lock()
 	c.parser.MaxPayload = int(payload)
 	c.mu.Unlock()
-	c.maxSubs = int(lower(int64(c.s.limits.MaxSubscriptions), int64(id.MaxSubs)))
+	c.maxSubs = int(lower(int64(c.s.limits.MaxSubscriptions), limits.subs))
 }
 
 // weed takes the subscriptions away that id does not allow, and has the others'
