@@ -74,7 +74,7 @@ func (a *account) add(l *conn) *ending {
 			}
 		}
 	}
-	if limit := identLimit(l.ident); l.remote == nil && limit > 0 && accepted >= limit {
+	if l.remote == nil && a.full(accepted, identLimit(l.ident)) {
 		a.mu.Unlock()
 		return ended(wire.ReasonMaxAccountConnections, wire.TextMaxAccountConnections)
 	}
@@ -86,6 +86,15 @@ func (a *account) add(l *conn) *ending {
 		o.stop(ended(wire.ReasonDuplicateLeaf, wire.TextDuplicateLeaf))
 	}
 	return nil
+}
+
+// full tells whether no further leaf node may be accepted. Clients count too where the limit
+// is for all connections.
+func (a *account) full(accepted, limit int) bool {
+	l := a.Limits()
+	return limit > 0 && accepted >= limit ||
+		l.MaxLeafNodes > 0 && accepted >= l.MaxLeafNodes ||
+		l.MaxConnections > 0 && int64(accepted)+a.Clients.Load() >= int64(l.MaxConnections)
 }
 
 func identLimit(i *auth.Identity) int {

@@ -157,7 +157,7 @@ func (l *conn) serve(before func()) *ending {
 // bind makes the link a part of its account.
 func (l *conn) bind(before func()) *ending {
 	class, reach := broker.LeafUp, broker.FromLeafUp
-	l.told = broker.Client | broker.LeafDown
+	l.told = broker.Client | broker.LeafDown | broker.Service | broker.Mapping
 	if l.hub {
 		class, reach = broker.LeafDown, broker.FromLeafDown
 		l.told |= broker.LeafUp | broker.Route | broker.Border | broker.Gateway
@@ -310,6 +310,13 @@ func (l *conn) peerError(text string) *ending {
 func (l *conn) message(op *wire.Op) *ending {
 	if op.Dirty {
 		return nil
+	}
+	if l.acct.Maps() {
+		to, ok := l.inlet.Map(l.acct.Account, op.Subject)
+		if !ok {
+			return nil // lost on purpose
+		}
+		op.Subject = to
 	}
 	if r := l.rules.Load(); r.recv != nil && !r.recv.incoming(op.Subject) && !l.answers.Answer(op.Subject) {
 		if l.hub && l.remote == nil {
