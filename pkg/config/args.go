@@ -2,7 +2,9 @@ package config
 
 import (
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // NormalizeArgs rewrites a command line of the reference binary to what pflag
@@ -51,7 +53,7 @@ func NormalizeArgs(args []string) []string {
 
 // pathFlagTakesValue knows the flags that are named after settings.
 func pathFlagTakesValue(name string) bool {
-	for _, o := range rootScope.rows {
+	for _, o := range rootScope().rows {
 		if o.scalar() && flagName(o) == name {
 			return o.kind != kBool
 		}
@@ -59,11 +61,30 @@ func pathFlagTakesValue(name string) bool {
 	return false
 }
 
+// secretFlags have a value that nobody may see, urlFlags one that may hold some.
 var (
-	secretFlag  = regexp.MustCompile(`^--?(user|pass|auth|auth-user|auth-password|auth-token|cluster-user|cluster-password|gateway-user|gateway-password|leafs-user|leafs-password)(=.*)?$`)
-	urlFlag     = regexp.MustCompile(`^--?(routes|cluster|cluster_listen|cluster-routes)(=.*)?$`)
-	urlUserInfo = regexp.MustCompile(`//[^/@,]*@`)
+	secretFlags = []string{"user", "pass", "auth", "auth-user", "auth-password", "auth-token", "cluster-user", "cluster-password",
+		"gateway-user", "gateway-password", "leafs-user", "leafs-password"}
+	urlFlags = []string{"routes", "cluster", "cluster_listen", "cluster-routes"}
 )
+
+// longName is the name of a flag with one dash or two, without its value.
+func longName(arg string) string {
+	name, ok := strings.CutPrefix(arg, "-")
+	if !ok {
+		return ""
+	}
+	name, _, _ = strings.Cut(strings.TrimPrefix(name, "-"), "=")
+	return name
+}
+
+// pattern is a regular expression that is compiled when it is first used: at the
+// start of a process nearly none is.
+func pattern(s string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(s) })
+}
+
+var urlUserInfo = pattern(`//[^/@,]*@`)
 
 // RedactArgs is a copy of a command line in which credentials read "[REDACTED]".
 // Whatever prints or serves arguments uses it.
@@ -77,9 +98,9 @@ func RedactArgs(args []string) []string {
 			out[i] = hide(arg)
 			pending = false
 			continue
-		case secretFlag.MatchString(arg):
+		case slices.Contains(secretFlags, longName(arg)):
 			hide = func(string) string { return redacted }
-		case urlFlag.MatchString(arg):
+		case slices.Contains(urlFlags, longName(arg)):
 			hide = redactURL
 		default:
 			out[i] = arg
@@ -94,4 +115,4 @@ func RedactArgs(args []string) []string {
 	return out
 }
 
-func redactURL(s string) string { return urlUserInfo.ReplaceAllString(s, "//"+redacted+"@") }
+func redactURL(s string) string { return urlUserInfo().ReplaceAllString(s, "//"+redacted+"@") }

@@ -97,7 +97,7 @@ func lower(s string) string {
 
 func (d *decoder) unknown(s *scope, n *node, e *conf.Entry, path string) {
 	format := s.unknown
-	if format == "" || n != s.tree[d.lang] {
+	if format == "" || n != s.tree(d.lang) {
 		format = "unknown field %q"
 	}
 	msg := fmt.Sprintf(format, e.Key)
@@ -119,8 +119,8 @@ func nestedKey(path, p string) string {
 
 // elsewhere says how YAML spells a top-level option that .conf knows by this name.
 func (d *decoder) elsewhere(s *scope, n *node, name string) string {
-	other := s.tree[langConf].children[lower(name)]
-	if d.lang == langConf || n != s.tree[langYAML] || other == nil || other.opt == nil {
+	other := s.tree(langConf).children[lower(name)]
+	if d.lang == langConf || n != s.tree(langYAML) || other == nil || other.opt == nil {
 		return ""
 	}
 	if key := other.opt.key(); key == "" || key == name || !other.in.has(d.daemon) {
@@ -139,7 +139,7 @@ func (d *decoder) object(s *scope, v *conf.Value, path string, target any) {
 		}
 	}
 	setDefaults("")
-	d.walk(s, s.tree[d.lang], v, path, func(o *option, p string, e *conf.Entry) {
+	d.walk(s, s.tree(d.lang), v, path, func(o *option, p string, e *conf.Entry) {
 		if d.special(o, p, e) {
 			return
 		}

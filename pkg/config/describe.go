@@ -32,12 +32,12 @@ type ListInfo struct {
 // Options lists the settings of a daemon in the order of the table, without
 // those inside of lists.
 func Options(d Daemon) []OptionInfo {
-	return rowsOf(rootScope, d, true)
+	return rowsOf(rootScope(), d, true)
 }
 
 // Lists describes the items of a daemon's lists, those inside of items included.
 func Lists(d Daemon) []ListInfo {
-	return lists(rootScope, d, "")
+	return lists(rootScope(), d, "")
 }
 
 func lists(s *scope, d Daemon, prefix string) []ListInfo {

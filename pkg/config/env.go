@@ -1,7 +1,6 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,12 +18,12 @@ func envName(d Daemon, key string) string {
 
 // injected are the variables that container platforms make for a service of
 // the daemon's name.
-var injected = regexp.MustCompile(`^(SERVICE_|PORT(_|$)|.*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_\d+_(TCP|UDP).*)$)`)
+var injected = pattern(`^(SERVICE_|PORT(_|$)|.*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_\d+_(TCP|UDP).*)$)`)
 
 // environment reads the daemon's variables into viper, above the file.
 func (l *loader) environment() {
 	names := map[string]*option{}
-	for _, o := range rootScope.rows {
+	for _, o := range rootScope().rows {
 		if o.scalar() && o.in.has(l.opts.Daemon) {
 			names[envName(l.opts.Daemon, o.key())] = o
 		}
@@ -73,7 +72,7 @@ func (l *loader) merge(values map[string]any) {
 
 // strangeVariable warns of a variable that looks like a misspelt setting.
 func (l *loader) strangeVariable(name string, names map[string]*option) {
-	if injected.MatchString(strings.TrimPrefix(name, l.opts.Daemon.EnvPrefix())) {
+	if injected().MatchString(strings.TrimPrefix(name, l.opts.Daemon.EnvPrefix())) {
 		return
 	}
 	best, distance := "", 4

@@ -132,7 +132,7 @@ func RegisterFlags(fs *pflag.FlagSet, d Daemon) {
 			fs.Lookup(name).Hidden = i > 0 || f.later
 		}
 	}
-	for _, o := range rootScope.rows {
+	for _, o := range rootScope().rows {
 		if o.scalar() && o.in.has(d) {
 			v := &flagValue{kind: kindWords[o.kind], check: checkText(o, d)}
 			usage := o.text
@@ -183,7 +183,7 @@ func (l *loader) flags() {
 			}
 		}
 		paths := map[string]*option{}
-		for _, o := range rootScope.rows {
+		for _, o := range rootScope().rows {
 			if o.scalar() {
 				paths[flagName(o)] = o
 			}

@@ -83,7 +83,7 @@ func load(opts LoadOptions) (*loader, error) {
 			l.opts.Format = f.Value.String()
 		}
 	}
-	for _, o := range rootScope.rows {
+	for _, o := range rootScope().rows {
 		if o.def != nil && o.scalar() {
 			l.v.SetDefault(o.key(), o.def)
 		}
@@ -141,7 +141,7 @@ func (l *loader) file() error {
 		return nil
 	}
 	values := map[string]any{}
-	d.walk(rootScope, rootScope.tree[l.lang], tree, "", l.sink(d, values))
+	d.walk(rootScope(), rootScope().tree(l.lang), tree, "", l.sink(d, values))
 	return l.v.MergeConfigMap(nested(values))
 }
 
@@ -210,7 +210,7 @@ func (l *loader) parseJSON(name string, text []byte) (*conf.Value, error) {
 		d := l.decoder(in)
 		d.report = &report{}
 		scratch := &loader{report: d.report, opts: l.opts, cfg: &Config{}, origin: map[string]conf.Pos{}, present: map[string]bool{}}
-		d.walk(rootScope, rootScope.tree[in], tree, "", scratch.sink(d, map[string]any{}))
+		d.walk(rootScope(), rootScope().tree(in), tree, "", scratch.sink(d, map[string]any{}))
 		return len(d.errors)
 	}
 	if l.lang = langYAML; count(langConf) < count(langYAML) {
@@ -300,7 +300,7 @@ func (l *loader) put(values map[string]any, o *option, val any, pos conf.Pos) {
 }
 
 func optionByKey(key string) *option {
-	n := rootScope.tree[langYAML]
+	n := rootScope().tree(langYAML)
 	for _, name := range strings.Split(key, ".") {
 		if n = n.children[name]; n == nil {
 			return nil
@@ -330,7 +330,7 @@ func nested(values map[string]any) map[string]any {
 
 // apply takes the effective value of each scalar from viper into the Config.
 func (l *loader) apply() {
-	for _, o := range rootScope.rows {
+	for _, o := range rootScope().rows {
 		if !o.scalar() || o.field == "" {
 			continue
 		}
@@ -346,7 +346,7 @@ func (l *loader) apply() {
 		}
 	}
 	// Blocks that are mentioned but hold nothing.
-	for _, o := range rootScope.rows {
+	for _, o := range rootScope().rows {
 		if o.kind == kBlock && o.field != "" && l.present[o.field] {
 			touch(l.cfg, o.field)
 		}

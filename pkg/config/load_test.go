@@ -165,7 +165,7 @@ func TestFieldsExist(t *testing.T) {
 		s      *scope
 		target func() any
 	}{
-		{rootScope, func() any { return &Config{} }}, {userScope, func() any { return &User{} }}, {accountScope, func() any { return &Account{} }},
+		{rootScope(), func() any { return &Config{} }}, {userScope, func() any { return &User{} }}, {accountScope, func() any { return &Account{} }},
 		{permissionsScope, func() any { return &Permissions{} }}, {responsesScope, func() any { return &ResponsePermission{} }},
 		{pairScope, func() any { return &Certificate{} }}, {policyScope, func() any { return &BorderPolicy{} }},
 		{remoteGatewayScope, func() any { return &RemoteGateway{} }}, {leafUserScope, func() any { return &LeafUser{} }}, {leafRemoteScope, func() any { return &LeafRemote{} }},
@@ -187,7 +187,7 @@ func TestFieldsExist(t *testing.T) {
 func TestNamesAreUnique(t *testing.T) {
 	for _, d := range []Daemon{Hubd, Gwd, Leafd} {
 		env, flag := map[string]string{}, map[string]string{}
-		for _, o := range rootScope.rows {
+		for _, o := range rootScope().rows {
 			if !o.scalar() {
 				continue
 			}
@@ -200,7 +200,7 @@ func TestNamesAreUnique(t *testing.T) {
 		}
 		fs := pflag.NewFlagSet("x", pflag.ContinueOnError)
 		RegisterFlags(fs, d) // panics when a name or letter is there twice
-		if fs.Lookup("config") == nil || !slices.ContainsFunc(rootScope.rows, (*option).scalar) {
+		if fs.Lookup("config") == nil || !slices.ContainsFunc(rootScope().rows, (*option).scalar) {
 			t.Fatal("no flags")
 		}
 	}

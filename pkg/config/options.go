@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/banyanmq/banyan/pkg/config/conf"
 )
@@ -107,7 +108,8 @@ func (o *option) scalar() bool {
 type scope struct {
 	name string
 	rows []*option
-	tree [2]*node
+	// trees of both languages, made when first needed.
+	trees func() [2]*node
 	// unknown is the message for an unknown name.
 	unknown string
 	// byName marks a list that .conf writes as a map from names, stored in the
@@ -136,19 +138,24 @@ type node struct {
 
 func newScope(name, unknown string, rows []*option) *scope {
 	s := &scope{name: name, rows: rows, unknown: unknown}
-	for l := range s.tree {
-		s.tree[l] = &node{children: map[string]*node{}}
-	}
-	for _, o := range rows {
-		for _, p := range strings.Fields(o.yaml) {
-			s.tree[langYAML].add(p, o)
+	s.trees = sync.OnceValue(func() (trees [2]*node) {
+		for l := range trees {
+			trees[l] = &node{children: map[string]*node{}}
 		}
-		for _, p := range strings.Fields(o.conf) {
-			s.tree[langConf].add(p, o)
+		for _, o := range rows {
+			for p := range strings.FieldsSeq(o.yaml) {
+				trees[langYAML].add(p, o)
+			}
+			for p := range strings.FieldsSeq(o.conf) {
+				trees[langConf].add(p, o)
+			}
 		}
-	}
+		return trees
+	})
 	return s
 }
+
+func (s *scope) tree(l lang) *node { return s.trees()[l] }
 
 func (n *node) add(path string, o *option) {
 	segment, rest, more := strings.Cut(path, ".")

@@ -3,14 +3,19 @@ package config
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // The table of options: one row per setting, for both languages and all
 // daemons. A path may occur once. Rows of lists' items are in table_items.go.
 
-var rootScope = newScope("", "unknown field %q", slices.Concat(
-	serverRows(), clientRows(), authRows(), operatorRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), operateRows(), laterRows(),
-))
+// rootScope is made when it is first needed: commands that read no settings do
+// without it.
+var rootScope = sync.OnceValue(func() *scope {
+	return newScope("", "unknown field %q", slices.Concat(
+		serverRows(), clientRows(), authRows(), operatorRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), operateRows(), laterRows(),
+	))
+})
 
 const noClients = inHub | inLeaf
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -40,12 +39,12 @@ func parseYAML(file string, text []byte) (*conf.Value, error) {
 	return v, nil
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): (.*)$`)
+var yamlLine = pattern(`^yaml: line (\d+): (.*)$`)
 
 // yamlError gives the library's message the form of a finding.
 func yamlError(file string, err error) error {
 	f := Finding{Pos: conf.Pos{File: file}, Message: err.Error()}
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+	if m := yamlLine().FindStringSubmatch(err.Error()); m != nil {
 		f.Pos.Line, _ = strconv.Atoi(m[1])
 		f.Pos.Col = 1
 		f.Message = m[2]

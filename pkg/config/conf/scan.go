@@ -3,7 +3,6 @@ package conf
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -114,12 +113,50 @@ func (s *scanner) word() string {
 	return s.text[start:s.pos]
 }
 
-var (
-	integerWord = regexp.MustCompile(`^-?\d+$`)
-	sizeWord    = regexp.MustCompile(`^(-?\d+)([kmgtpeKMGTPE])([bB]|[iI]|[iI][bB])?$`)
-	floatWord   = regexp.MustCompile(`^-?\d+\.\d+$`)
-	dateStart   = regexp.MustCompile(`^\d+-`)
-)
+// digits is the number of digits that w begins with.
+func digits(w string) int {
+	n := 0
+	for n < len(w) && digit(w[n]) {
+		n++
+	}
+	return n
+}
+
+// integerWord: an optional minus and digits, nothing else.
+func integerWord(w string) bool {
+	w = strings.TrimPrefix(w, "-")
+	return w != "" && digits(w) == len(w)
+}
+
+// floatWord: an optional minus, and digits on both sides of a dot.
+func floatWord(w string) bool {
+	whole, rest, ok := strings.Cut(strings.TrimPrefix(w, "-"), ".")
+	return ok && whole != "" && rest != "" && digits(whole) == len(whole) && digits(rest) == len(rest)
+}
+
+// dateStart: digits and a minus, as a year is written.
+func dateStart(w string) bool {
+	n := digits(w)
+	return n > 0 && n < len(w) && w[n] == '-'
+}
+
+// sizeWord splits an integer with a suffix: the letter of the power, and what
+// follows it, "b", "i" or "ib" in any case.
+func sizeWord(w string) (number string, power byte, binary, ok bool) {
+	n := len(w) - len(strings.TrimPrefix(w, "-"))
+	n += digits(w[n:])
+	if n == len(w) || !integerWord(w[:n]) || !strings.Contains("kmgtpeKMGTPE", w[n:n+1]) {
+		return "", 0, false, false
+	}
+	switch w[n+1:] {
+	case "":
+	case "b", "B", "i", "I", "ib", "iB", "Ib", "IB":
+		binary = true
+	default:
+		return "", 0, false, false
+	}
+	return w[:n], w[n], binary, true
+}
 
 const dateLayout = "2006-01-02T15:04:05Z"
 
@@ -153,14 +190,14 @@ func digit(c byte) bool { return c >= '0' && c <= '9' }
 
 // number types a word that begins like a number.
 func number(pos Pos, w string, s *scanner) (*Value, error) {
-	if dateStart.MatchString(w) {
+	if dateStart(w) {
 		t, err := time.Parse(dateLayout, w)
 		if err != nil {
 			return nil, s.failAt(pos, "All ISO8601 dates must be in full Zulu form.")
 		}
 		return &Value{Kind: Time, Pos: pos, Time: t}, nil
 	}
-	if integerWord.MatchString(w) {
+	if integerWord(w) {
 		n, err := strconv.ParseInt(w, 10, 64)
 		if err != nil {
 			return nil, s.failAt(pos, "integer '%s' is out of the range", w)
@@ -173,7 +210,7 @@ func number(pos Pos, w string, s *scanner) (*Value, error) {
 		}
 		return &Value{Kind: Integer, Pos: pos, Int: n}, nil
 	}
-	if floatWord.MatchString(w) {
+	if floatWord(w) {
 		f, err := strconv.ParseFloat(w, 64)
 		if err != nil || math.IsInf(f, 0) {
 			return nil, s.failAt(pos, "float '%s' is out of the range", w)
@@ -190,23 +227,23 @@ func number(pos Pos, w string, s *scanner) (*Value, error) {
 // of 1000; followed by b, i or ib, in any case, powers of 1024. ok is false
 // when w does not have that form at all.
 func Size(w string) (n int64, ok bool, err error) {
-	if integerWord.MatchString(w) {
+	if integerWord(w) {
 		n, err = strconv.ParseInt(w, 10, 64)
 		if err != nil {
 			err = fmt.Errorf("integer '%s' is out of the range", w)
 		}
 		return n, true, err
 	}
-	m := sizeWord.FindStringSubmatch(w)
-	if m == nil {
+	number, power, binary, ok := sizeWord(w)
+	if !ok {
 		return 0, false, nil
 	}
 	unit := int64(1000)
-	if m[3] != "" {
+	if binary {
 		unit = 1024
 	}
-	n, err = strconv.ParseInt(m[1], 10, 64)
-	for range strings.Index("kmgtpe", strings.ToLower(m[2])) + 1 {
+	n, err = strconv.ParseInt(number, 10, 64)
+	for range strings.IndexByte("kmgtpe", power|0x20) + 1 {
 		if n > math.MaxInt64/unit || n < math.MinInt64/unit {
 			err = strconv.ErrRange
 			break
