@@ -94,6 +94,8 @@ func checkLeafRemote(d *decoder, pos conf.Pos, path string, item any) {
 		account = DefaultAccount
 	}
 	switch {
+	case r.Credentials != "" && r.Seed != "":
+		d.errorf(pos, path, "a remote leaf node has a credentials file or an nkey seed, not both")
 	case len(urls) == 0:
 		d.errorf(pos, path, "a remote leaf node needs a url")
 	case ws > 0 && ws < len(urls):

@@ -475,6 +475,11 @@ type LeafRemote struct {
 	URLs     []*url.URL
 	User     string
 	Password Secret
+	// Credentials is a file with a user's JWT and key, Seed the seed of a user's
+	// key or a file with it. They are used at each dial anew. They exclude each
+	// other.
+	Credentials string
+	Seed        Secret
 	// Account is the local account that the link serves, "$G" by default.
 	Account string
 	TLS     *TLS

@@ -80,7 +80,7 @@ func (l *conn) firstInfo(by time.Time, secure bool) (*wire.LeafInfo, *ending) {
 	if info.WrongPort() {
 		return nil, wrongPort("its INFO is not that of a leaf node listener")
 	}
-	if strings.ContainsAny(info.Cluster, " \t") {
+	if strings.ContainsAny(info.Cluster, " \t\r\n") {
 		return nil, ended(wire.ReasonProtocolViolation, wire.TextClusterNameSpaces)
 	}
 	return &info, nil
@@ -193,21 +193,30 @@ func (r *remote) connectLine(u *url.URL, info *wire.LeafInfo, mode wire.Compress
 	}, nil
 }
 
-// credentials are those of the application, or of the settings: the URL's own user
-// information, the first that any URL has, or the remote's.
+// credentials are those of the application, or of the settings: a file or a seed
+// and with it the URL's own user information, the first that any URL has, or the
+// remote's.
 func (r *remote) credentials(u *url.URL) Credentials {
 	if f := r.svc.opts.Credentials; f != nil {
 		if c := f(r.cfg); c != nil {
 			return c
 		}
 	}
+	p := Proof{User: r.cfg.User, Pass: string(r.cfg.Password)}
 	if ui := r.addrs.user(u); ui != nil {
 		if pass, ok := ui.Password(); ok {
-			return fixed{User: ui.Username(), Pass: pass}
+			p = Proof{User: ui.Username(), Pass: pass}
+		} else {
+			p = Proof{User: ui.Username(), Token: ui.Username()}
 		}
-		return fixed{User: ui.Username(), Token: ui.Username()}
 	}
-	return fixed{User: r.cfg.User, Pass: string(r.cfg.Password)}
+	switch {
+	case r.cfg.Credentials != "":
+		return credentialsFile{r.cfg.Credentials, p}
+	case r.cfg.Seed != "":
+		return keySeed{r.cfg.Seed, p}
+	}
+	return fixed(p)
 }
 
 // describe notes what is known of the hub before it has answered CONNECT.

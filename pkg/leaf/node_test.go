@@ -55,7 +55,10 @@ func newNode(t testing.TB, name string, change ...func(n *node)) *node {
 	}
 	cluster, _ := n.srv.Cluster()
 	n.b = broker.New(id, cluster, "")
-	n.o.Broker, n.o.Auth, n.o.Limits = n.b, auth.FromConfig(n.cfg), n.cfg.Limits
+	n.o.Broker, n.o.Limits = n.b, n.cfg.Limits
+	if n.o.Auth == nil {
+		n.o.Auth = auth.FromConfig(n.cfg)
+	}
 	n.s = New(n.o)
 	n.c = client.New(client.Options{
 		Server: n.srv, Broker: n.b, Registry: link.NewRegistry(10), URLs: new(link.URLs), Auth: n.o.Auth, Settings: n.cfg,

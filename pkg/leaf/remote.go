@@ -61,6 +61,9 @@ func newRemote(s *Service, cfg *config.LeafRemote) *remote {
 	if cfg.Disabled {
 		r.state = RemoteDisabled
 	}
+	if f := cfg.Credentials; f != "" && exposed(f) {
+		r.log.Warnf("Credentials file %q can be read by others than its owner: chmod 600", f)
+	}
 	return r
 }
 
