@@ -70,6 +70,7 @@ type conn struct {
 func (s *Service) newConn(nc net.Conn, dir direction) (*conn, error) {
 	set := s.o.Settings
 	tc, err := transport.New(nc, transport.Options{
+		Reset:      true,
 		MaxPending: s.o.MaxQueued + controlRoom, WriteDeadline: set.WriteDeadline,
 		WriteRetry: set.WriteTimeout != "close",
 	})

@@ -32,6 +32,9 @@ type Options struct {
 	// WriteRetry keeps a connection whose write made some headway before the
 	// deadline; without it the first deadline closes the connection.
 	WriteRetry bool
+	// Reset makes Abort drop also what the kernel still holds: on a link between
+	// servers late bytes would arrive behind newer ones that took another way.
+	Reset bool
 	// OnSlow is told each time a write deadline passes with some of the batch
 	// written and WriteRetry set. It may be nil and must not block.
 	OnSlow func()
@@ -80,6 +83,7 @@ type Conn struct {
 	writing bool
 	cause   error
 	done    bool // socket closed
+	aborted bool
 	hint    int  // bytes of recent bursts: size of the next first chunk
 
 	// Writing; owned by whoever holds writing.
@@ -175,6 +179,7 @@ func (c *Conn) abortLocked(cause error) {
 			cause = ErrClosed
 		}
 		c.cause = cause
+		c.aborted = true
 	}
 	c.dropLocked()
 	if !c.done {
@@ -255,9 +260,13 @@ func (c *Conn) Close() {
 	}
 	done := c.done
 	c.done = true
+	reset := c.aborted && c.opts.Reset
 	c.dropLocked()
 	c.mu.Unlock()
 	if !done {
+		if t, ok := c.nc.(*net.TCPConn); ok && reset {
+			t.SetLinger(0)
+		}
 		c.nc.Close()
 	}
 	c.drained.Wait()

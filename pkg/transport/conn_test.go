@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -374,6 +375,19 @@ func TestAbortWakesReader(t *testing.T) {
 				t.Fatalf("peer: %v", err)
 			}
 		})
+	}
+}
+
+// TestReset: what was on its way when the connection was given up never arrives.
+func TestReset(t *testing.T) {
+	a, b := pair(t, Options{Reset: true}, Options{})
+	a.Write(make([]byte, 8<<20)) // more than the kernel takes
+	a.Flush()
+	a.Abort(nil)
+	a.Close()
+	_, err := io.Copy(io.Discard, b.nc)
+	if !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("peer: %v, want a reset", err)
 	}
 }
 
