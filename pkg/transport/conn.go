@@ -84,7 +84,7 @@ type Conn struct {
 	cause   error
 	done    bool // socket closed
 	aborted bool
-	hint    int  // bytes of recent bursts: size of the next first chunk
+	hint    int // bytes of recent bursts: size of the next first chunk
 
 	// Writing; owned by whoever holds writing.
 	wire    [][]byte // encoded chunks, oldest first
