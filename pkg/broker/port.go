@@ -56,13 +56,17 @@ const (
 // Origin says where interest comes from, for those who announce it.
 type Origin struct {
 	Class Class
-	// Cluster is the leaf cluster that the interest belongs to, empty if it
-	// belongs to none. Nothing is sent back there.
+	// Cluster is the leaf cluster that the interest belongs to, or RegionMark and
+	// the region; empty if it belongs to none. Nothing is sent back there.
 	Cluster string
 	// Link is the id of the link when the interest must be told apart from other
 	// interest of its class (a leaf link without a cluster name), else 0.
 	Link uint64
 }
+
+// RegionMark stands before the name of another region in Origin.Cluster, which tells it
+// from a leaf cluster of the same name: names of peers hold no blanks.
+const RegionMark = " "
 
 // same tells whether what comes from one origin must not be sent to the other.
 func (o Origin) same(p Origin) bool {

@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/tls"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -77,6 +76,10 @@ func readName(message string) reader {
 		}
 		if strings.ContainsAny(v.Str, " \t\r\n") {
 			d.errorf(v.Pos, path, "%s", message)
+			return nil, false
+		}
+		if v.Str == "$GW" || v.Str == "$Q" {
+			d.errorf(v.Pos, path, "the name %q is reserved; choose another", v.Str)
 			return nil, false
 		}
 		return v.Str, true
@@ -233,11 +236,11 @@ func curve(name string) (tls.CurveID, error) {
 	return 0, fmt.Errorf("unrecognized curve preference %s; want X25519MLKEM768, X25519, CurveP256, CurveP384 or CurveP521", name)
 }
 
-var pinPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var pinPattern = pattern(`^[0-9a-f]{64}$`)
 
 func pin(text string) (string, error) {
 	sum := strings.ToLower(text)
-	if !pinPattern.MatchString(sum) {
+	if !pinPattern().MatchString(sum) {
 		return "", fmt.Errorf("error parsing 'pinned_certs' key %s does not look like lower case hex-encoded sha256 of DER encoded SubjectPublicKeyInfo", text)
 	}
 	return sum, nil
@@ -327,14 +330,14 @@ func readMetadata(d *decoder, path string, v *conf.Value) (any, bool) {
 	return m, len(d.errors) == before
 }
 
-var semver = regexp.MustCompile(`^v?(\d+)\.(\d+)\.(\d+)$`)
+var semver = pattern(`^v?(\d+)\.(\d+)\.(\d+)$`)
 
 func readMinVersion(d *decoder, path string, v *conf.Value) (any, bool) {
-	if v.Kind != conf.String || !semver.MatchString(v.Str) {
+	if v.Kind != conf.String || !semver().MatchString(v.Str) {
 		d.errorf(v.Pos, path, "want a version such as 2.10.0, got %s", v.Describe())
 		return nil, false
 	}
-	m := semver.FindStringSubmatch(v.Str)
+	m := semver().FindStringSubmatch(v.Str)
 	if len(m[1]) == 1 && (m[1] < "2" || m[1] == "2" && len(m[2]) == 1 && m[2] < "8") {
 		d.errorf(v.Pos, path, "the minimum version should be at least 2.8.0")
 		return nil, false

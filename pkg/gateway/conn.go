@@ -70,7 +70,6 @@ type conn struct {
 func (s *Service) newConn(nc net.Conn, dir direction) (*conn, error) {
 	set := s.o.Settings
 	tc, err := transport.New(nc, transport.Options{
-		Reset:      true,
 		MaxPending: s.o.MaxQueued + controlRoom, WriteDeadline: set.WriteDeadline,
 		WriteRetry: set.WriteTimeout != "close",
 	})
@@ -121,7 +120,7 @@ func (c *conn) startPinger() {
 		First: min(firstPing, every), Every: every, Max: c.s.o.PingMax,
 		Send: func() { c.probe(c.ponged) },
 		Stale: func() {
-			c.tc.Abort(silent(wire.ReasonStale, "Stale Gateway Connection - Closing"))
+			c.tc.Kill(silent(wire.ReasonStale, "Stale Gateway Connection - Closing"))
 		},
 		Heard: func() bool {
 			n := c.tc.BytesIn()

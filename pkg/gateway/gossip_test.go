@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"slices"
@@ -206,5 +207,26 @@ func TestSlowRemote(t *testing.T) {
 	}
 	if a.hub.pub(g, "foo", "", "again") != 1 {
 		t.Fatal("not sent again")
+	}
+}
+
+// TestNames: what is no name for a region is not taken for one, whoever says it.
+func TestNames(t *testing.T) {
+	a := newSite(t, "A", nil)
+	a.Open()
+	for _, name := range []string{"a b", "a\u0000", "x\r\nRS- A y", strings.Repeat("n", maxName+1)} {
+		js, _ := json.Marshal(name)
+		p := dialRaw(t, a.Addr().String())
+		p.until("INFO")
+		p.send(`CONNECT {"gateway":` + string(js) + `}`)
+		if l := p.line(); !strings.HasPrefix(l, "-ERR 'Connection to gateway") && !strings.Contains(l, "rejected") {
+			t.Errorf("%q was told %q", name, l)
+		}
+		a.Learn(name, []string{"127.0.0.1:1"})
+		a.PeerRemotes("P", []wire.RemoteCluster{{Name: name}})
+		a.PeerInterest("P", name, a.b.Account("A"), []byte("s"), nil, 1, true)
+	}
+	if n := len(a.regions()); n != 0 {
+		t.Errorf("%d regions", n)
 	}
 }

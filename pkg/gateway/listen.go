@@ -122,7 +122,7 @@ func (c *conn) readConnect(by time.Time) error {
 		// Our own cluster is no other region: messages would turn in a circle.
 		c.log.Errorf("Rejecting connection from gateway %q: it has our own name", con.Gateway)
 		return refuse(wire.ReasonWrongGateway, wire.TextGatewayRejected(c.s.name))
-	case c.s.o.Settings.RejectUnknown && !c.s.known(con.Gateway):
+	case c.s.o.Settings.RejectUnknown && !c.s.known(con.Gateway), !validName(con.Gateway):
 		c.log.Errorf("Rejecting connection from gateway %q", con.Gateway)
 		return refuse(wire.ReasonWrongGateway, wire.TextGatewayRejected(c.s.name))
 	}

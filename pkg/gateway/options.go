@@ -113,6 +113,7 @@ const (
 	closeLimit   = 2 * time.Second
 	readyWait    = 500 * time.Millisecond
 	maxRegions   = 1024
+	maxName      = 256 // bytes of a region's name
 	firstPing    = time.Second
 	// handover is how long a connection that was replaced may take to deliver what
 	// was sent on it.

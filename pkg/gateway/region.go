@@ -73,7 +73,7 @@ func (s *Service) newRegion(name string) *region {
 	copy(r.hash[:], wire.GatewayHash(name))
 	r.port = broker.Port{
 		ID: s.o.Broker.NextID(), Class: broker.Gateway, Reach: broker.FromGateway, Aggregate: true, Sink: r,
-		Origin: broker.Origin{Class: broker.Gateway, Cluster: name},
+		Origin: broker.Origin{Class: broker.Gateway, Cluster: broker.RegionMark + name},
 	}
 	r.port.Distance.Store(1)
 	return r

@@ -228,7 +228,7 @@ func (s *Service) region(name string, add bool) *region {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.byName[name]
-	if r == nil && add && len(s.byName) < maxRegions {
+	if r == nil && add && len(s.byName) < maxRegions && validName(name) {
 		r = s.newRegion(name)
 		s.byName[name] = r
 		m := make(map[[6]byte]*region, len(s.byName))
@@ -238,6 +238,19 @@ func (s *Service) region(name string, add bool) *region {
 		s.byHash.Store(&m)
 	}
 	return r
+}
+
+// validName tells whether a region may have this name: it stands between blanks on lines.
+func validName(name string) bool {
+	if name == "" || len(name) > maxName {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Service) regions() []*region {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/transport"
 	"github.com/banyanmq/banyan/pkg/version"
@@ -206,8 +207,10 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 		return ended(wire.ReasonIncorrectPort, wire.TextLeafPort)
 	case c.Gateway != "":
 		return ended(wire.ReasonWrongGateway, wire.TextGatewayOnLeafPort(c.Gateway))
-	case strings.ContainsAny(c.Cluster, " \t"):
+	case strings.ContainsAny(c.Cluster, " \t\r\n"):
 		return ended(wire.ReasonProtocolViolation, wire.TextClusterNameSpaces)
+	case reservedName(c.Cluster):
+		return ended(wire.ReasonProtocolViolation, wire.TextClusterNameReserved)
 	}
 	creds := &auth.Credentials{
 		Kind: config.LeafNode, User: c.User, Pass: c.Pass, Token: c.Token,
@@ -245,6 +248,11 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 		l.parser.MaxPayload = int(p)
 	}
 	return nil
+}
+
+// reservedName tells whether a cluster's name means something else on routes.
+func reservedName(cluster string) bool {
+	return cluster == wire.BorderOrigin || cluster == broker.RescueOrigin
 }
 
 // acceptedMode is what is shown for a peer that sent CONNECT in clear.

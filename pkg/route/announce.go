@@ -1,6 +1,8 @@
 package route
 
 import (
+	"strings"
+
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
@@ -152,6 +154,7 @@ func (w *announcer) put(in *broker.Interest, origin string, weight int32) {
 	if origin != "" {
 		verb = wire.VerbLeafAdd
 	}
+	origin = strings.TrimPrefix(origin, broker.RegionMark)
 	w.buf = wire.AppendInterest(w.buf[:0], verb, []byte(origin), w.name, in.Subject, in.Queue, weight)
 	w.c.tc.Write(w.buf)
 }
@@ -163,6 +166,7 @@ func (w *announcer) take(in *broker.Interest, origin string, _ int32) {
 	verb := wire.VerbRouteDel
 	if origin != "" {
 		verb = wire.VerbLeafDel
+		origin = strings.TrimPrefix(origin, broker.RegionMark)
 		if !w.c.remote.LeafOriginDel {
 			origin = ""
 		}

@@ -14,7 +14,7 @@ import (
 // How interest is told apart at a gwd:
 //
 //   - A subscription of class Gateway with Origin.Link == 0 is what a remote region
-//     announced to this process, and Origin.Cluster is that region's name. It is
+//     announced to this process, and Origin.Cluster is broker.RegionMark and its name. It is
 //     announced to the hubs as one key for all regions (LS+ $GW), and to
 //     other gwds as LS+ with the region's name.
 //   - A subscription of class Gateway with Origin.Link != 0 is known through another

@@ -38,7 +38,7 @@ type region struct {
 func (n *node) region(name string) *region {
 	r := &region{n: n}
 	r.port = &broker.Port{ID: n.b.NextID(), Class: broker.Gateway, Reach: broker.FromGateway,
-		Origin: broker.Origin{Class: broker.Gateway, Cluster: name}, Aggregate: true, Sink: r}
+		Origin: broker.Origin{Class: broker.Gateway, Cluster: broker.RegionMark + name}, Aggregate: true, Sink: r}
 	r.inlet = n.b.NewInlet(r.port)
 	return r
 }

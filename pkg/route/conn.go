@@ -115,7 +115,6 @@ func (s *Service) newConn(nc net.Conn, t *target, account string) (*conn, error)
 	}
 	c.log = s.o.Log.WithPrefix(fmt.Sprintf("%s - rid:%d", nc.RemoteAddr(), c.id))
 	tc, err := transport.New(nc, transport.Options{
-		Reset:      true,
 		MaxPending: s.o.maxPending + controlRoom, WriteDeadline: set.WriteDeadline,
 		WriteRetry: set.WriteTimeout != "close",
 		OnSlow:     func() { c.log.RateLimitedWarnf("Slow Consumer Detected: a write made headway only in part") },
@@ -165,6 +164,10 @@ func (c *conn) end(why *closing) {
 		c.tc.Write(wire.AppendErr(nil, why.text))
 	}
 	c.tc.Flush()
+	if why.reason == wire.ReasonStale {
+		c.tc.Kill(why)
+		return
+	}
 	c.tc.Abort(why)
 }
 

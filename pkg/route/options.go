@@ -84,7 +84,7 @@ const (
 
 	// borderOrigin is the origin of interest of other regions (gateways 18.5), and
 	// that of messages from a hub that must stay at a gwd.
-	borderOrigin = "$GW"
+	borderOrigin = wire.BorderOrigin
 )
 
 // capRemotes: lines LS+ with a region's name, between gwds.

@@ -60,6 +60,7 @@ const (
 const (
 	TextSameClusterName     = "remote leafnode has same cluster name"
 	TextClusterNameSpaces   = "cluster name cannot contain spaces"
+	TextClusterNameReserved = "cluster name is reserved"
 	TextDuplicateLeaf       = "Duplicate Remote LeafNode Connection"
 	TextInvalidSubscription = "Invalid Subscription"
 	TextStaleLeaf           = "Stale Leaf Node Connection - Closing"

@@ -19,6 +19,10 @@ const (
 	RoleGateway = "gwd"
 )
 
+// BorderOrigin stands where interest of other regions has its origin on routes of a hub
+// (gateways 18.5). No leaf cluster may be called so.
+const BorderOrigin = "$GW"
+
 // Capabilities in x_caps. A verb or habit of our own is used only towards a peer that
 // announced the capability: reference servers close on an unknown verb.
 const (
