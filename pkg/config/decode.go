@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/banyanmq/banyan/pkg/config/conf"
 )
@@ -64,7 +66,7 @@ func (d *decoder) walk(s *scope, n *node, v *conf.Value, path string, put sink) 
 				d.unknown(s, n, e, path)
 			}
 		case !child.in.has(d.daemon):
-			if other := d.elsewhere(s, n, e.Key); other != "" {
+			if other := d.elsewhere(s, path, e.Key); other != "" {
 				d.errorf(e.Pos, nestedKey(path, p), "unknown field %q%s", e.Key, other)
 				break
 			}
@@ -104,7 +106,7 @@ func (d *decoder) unknown(s *scope, n *node, e *conf.Entry, path string) {
 	if near := n.nearest(e.Key, d.daemon); near != "" {
 		msg += fmt.Sprintf("; did you mean %q?", near)
 	} else {
-		msg += d.elsewhere(s, n, e.Key)
+		msg += d.elsewhere(s, path, e.Key)
 	}
 	d.errorf(e.Pos, nestedKey(path, join(path, e.Key)), "%s", msg)
 }
@@ -117,16 +119,35 @@ func nestedKey(path, p string) string {
 	return p
 }
 
-// elsewhere says how YAML spells a top-level option that .conf knows by this name.
-func (d *decoder) elsewhere(s *scope, n *node, name string) string {
-	other := s.tree(langConf).children[lower(name)]
-	if d.lang == langConf || n != s.tree(langYAML) || other == nil || other.opt == nil {
+// elsewhere says how YAML spells the option that .conf knows by this name: one of
+// the same block, else one that stands at the top there.
+func (d *decoder) elsewhere(s *scope, path, name string) string {
+	if d.lang == langConf {
 		return ""
 	}
-	if key := other.opt.key(); key == "" || key == name || !other.in.has(d.daemon) {
+	top := ""
+	for _, o := range s.rows {
+		key := o.key()
+		if key == "" || key == name || !o.in.has(d.daemon) {
+			continue
+		}
+		for p := range strings.FieldsSeq(o.conf) {
+			dot := strings.LastIndexByte(p, '.')
+			if !slices.Contains(strings.Split(p[dot+1:], "/"), lower(name)) {
+				continue
+			}
+			if path != "" && strings.HasPrefix(key, path+".") {
+				return fmt.Sprintf("; in this format it is %q", key)
+			}
+			if dot < 0 && top == "" {
+				top = key
+			}
+		}
+	}
+	if top == "" {
 		return ""
 	}
-	return fmt.Sprintf("; in this format it is %q", other.opt.key())
+	return fmt.Sprintf("; in this format it is %q", top)
 }
 
 // object decodes a map into target, a pointer to the scope's struct.

@@ -13,7 +13,7 @@ func (d Daemon) EnvPrefix() string { return strings.ToUpper(string(d)) + "_" }
 // envName is the variable that sets a key: cluster.pool_size is
 // HUBD_CLUSTER_POOL_SIZE.
 func envName(d Daemon, key string) string {
-	return d.EnvPrefix() + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
+	return d.EnvPrefix() + strings.ToUpper(strings.ReplaceAll(strings.ReplaceAll(key, ".", "_"), "-", "_"))
 }
 
 // injected are the variables that container platforms make for a service of

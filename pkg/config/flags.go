@@ -156,7 +156,7 @@ func add(fs *pflag.FlagSet, v *flagValue, name, short, usage string, boolean boo
 }
 
 func flagName(o *option) string {
-	return strings.NewReplacer(".", "-", "_", "-").Replace(o.key())
+	return strings.ReplaceAll(strings.ReplaceAll(o.key(), ".", "-"), "_", "-")
 }
 
 // checkText is what a flag's value is checked with while flags are parsed.

@@ -229,6 +229,9 @@ func TestHostileFiles(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %.300v, want %q", name, err, c.want)
 		}
+		if name == "aliases" && strings.Count(err.Error(), c.file) != 1 {
+			t.Errorf("%s: the place is named more than once: %v", name, err)
+		}
 		if n := len(Findings(err)); n > maxFindings {
 			t.Errorf("%s: %d findings", name, n)
 		}

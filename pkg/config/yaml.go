@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -96,7 +97,7 @@ func (t *yamlTree) value(n *yaml.Node, depth int) (*conf.Value, error) {
 		if _, ok := err.(Errors); ok {
 			return nil, err
 		}
-		return nil, Errors{{Pos: t.pos(n), Message: err.Error()}}
+		return nil, Errors{{Pos: t.pos(n), Message: strings.TrimPrefix(err.Error(), t.pos(n).String()+": ")}}
 	}
 	return v, nil
 }
