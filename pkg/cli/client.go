@@ -162,7 +162,11 @@ func (c *connection) dial(ctx context.Context, cmd *cobra.Command, more ...nats.
 			code = ExitRefused
 		}
 		if code == ExitRefused || !time.Now().Before(deadline) {
-			return nil, exitf(code, "connecting to %s: %w", redact(server), err)
+			hint := ""
+			if errors.Is(err, nats.ErrNoServers) {
+				hint = "; does a server listen there?"
+			}
+			return nil, exitf(code, "connecting to %s: %w%s", redact(server), err, hint)
 		}
 		if !pause(ctx, 100*time.Millisecond) {
 			return nil, exit(ExitInterrupted, nil)

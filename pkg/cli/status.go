@@ -163,7 +163,15 @@ func askError(ctx context.Context, base *url.URL, err error) error {
 	case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
 		return exitf(ExitTimeout, "asking %s: %w", base.Redacted(), err)
 	}
-	return exitf(ExitConnection, "asking %s: %w; is the HTTP port open (-m, monitor.listen)?", base.Redacted(), err)
+	text := err.Error()
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		text = ue.Err.Error() // the URL is named already
+	}
+	if len(text) > 200 { // a port of another kind says things that are no HTTP
+		text = text[:200] + "..."
+	}
+	return exitf(ExitConnection, "asking %s: %s; is that the HTTP port, and open (-m, monitor.listen)?", base.Redacted(), clean(text))
 }
 
 func get(ctx context.Context, client *http.Client, u *url.URL) (int, []byte, error) {
@@ -187,6 +195,9 @@ func healthText(code int, body []byte) string {
 	}
 	if json.Unmarshal(body, &h) != nil || h.Status == "" {
 		return http.StatusText(code)
+	}
+	if h.Error != "" && h.Status == "error" {
+		return h.Error
 	}
 	if h.Error != "" {
 		return h.Status + ": " + h.Error

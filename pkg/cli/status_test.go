@@ -131,8 +131,12 @@ func TestStatusExitCodes(t *testing.T) {
 	if code, _, errOut := run(t, "", "status", "--http", silent.URL, "--timeout", "50ms"); code != ExitTimeout {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
-	if code, _, errOut := run(t, "", "status", "--http", "127.0.0.1:1"); code != ExitConnection || !strings.Contains(errOut, "is the HTTP port open") {
+	if code, _, errOut := run(t, "", "status", "--http", "127.0.0.1:1"); code != ExitConnection || !strings.Contains(errOut, "is that the HTTP port") {
 		t.Errorf("exit %d, %q", code, errOut)
+	}
+	seed := startServer(t, "")
+	if code, _, errOut := run(t, "", "status", "--http", procs.Addr(seed.url)); code != ExitConnection || len(errOut) > 400 || strings.Count(errOut, "\n") != 1 {
+		t.Errorf("a client port: exit %d, %q", code, errOut)
 	}
 	for _, bad := range []string{"ftp://x", "http://", "a b"} {
 		if code, _, _ := run(t, "", "status", "--http", bad); code != ExitUsage {

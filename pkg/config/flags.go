@@ -24,7 +24,7 @@ type flagDef struct {
 	boolean bool
 	in      daemons
 	usage   string
-	// arg is what help calls the value of a flag that has no key.
+	// arg is what help calls the value, where the option's kind is no name for it.
 	arg string
 	// check judges such a value while flags are parsed; nil: do alone judges it.
 	check func(string, Daemon) error
@@ -41,7 +41,7 @@ func referenceFlags() []flagDef {
 		{names: []string{"port"}, short: "p", in: noClients, do: flagPort, arg: "port", check: checkPort, usage: "port for clients (default 4222; -1: the kernel chooses)"},
 		{names: []string{"name", "server_name"}, short: "n", key: "server.name", usage: "name of this server (default: its id)"},
 		{names: []string{"pid"}, short: "P", key: "lifecycle.pid_file", usage: "file to write the process id to"},
-		{names: []string{"http_port"}, short: "m", key: "monitor.port", usage: "port for monitoring over HTTP"},
+		{names: []string{"http_port"}, short: "m", key: "monitor.port", arg: "port", usage: "port for monitoring over HTTP"},
 		{names: []string{"https_port", "ms"}, later: true, usage: "port for monitoring over HTTPS"},
 		{names: []string{"client_advertise"}, key: "clients.advertise", in: noClients, usage: "host:port told to clients of the cluster"},
 		{names: []string{"ports_file_dir"}, key: "lifecycle.ports_dir", usage: "directory to write the ports file to"},
@@ -73,7 +73,7 @@ func referenceFlags() []flagDef {
 		{names: []string{"cluster_advertise"}, key: "cluster.advertise", in: inHub | inGw, usage: "host:port told to other servers"},
 		{names: []string{"no_advertise"}, key: "cluster.no_advertise", boolean: true, in: inHub | inGw, usage: "do not tell clients of other servers"},
 		{names: []string{"connect_retries"}, key: "cluster.connect.retries", in: inHub | inGw, usage: "attempts for routes learned by gossip"},
-		{names: []string{"profile"}, key: "profiling.port", usage: "port for profiling over HTTP"},
+		{names: []string{"profile"}, key: "profiling.port", arg: "port", usage: "port for profiling over HTTP"},
 	}
 }
 
@@ -122,7 +122,7 @@ func RegisterFlags(fs *pflag.FlagSet, d Daemon) {
 				v.check = func(s string) error { return check(s, d) }
 			}
 			if o := optionByKey(f.key); f.key != "" && o != nil {
-				v.kind, v.check = kindWords[o.kind], checkText(o, d)
+				v.kind, v.check = cmp.Or(f.arg, kindWords[o.kind]), checkText(o, d)
 			}
 			short := ""
 			if i == 0 {

@@ -25,6 +25,7 @@ type Service struct {
 // Limits of the listener. A page of connections may be long and a reader far away.
 const (
 	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second // of a body, which nobody looks at
 	writeTimeout  = 60 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 1 << 20
@@ -53,7 +54,7 @@ func (s *Service) Start() error {
 	s.ln = ln
 	s.r.httpPort.Store(int64(s.Addr().Port))
 	s.srv = &http.Server{
-		Handler: s.r, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout,
+		Handler: s.r, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	s.wg.Go(func() { _ = s.srv.Serve(ln) })
