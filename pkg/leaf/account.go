@@ -3,6 +3,7 @@ package leaf
 import (
 	"crypto/rand"
 	"sync"
+	"time"
 
 	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/broker"
@@ -19,6 +20,7 @@ type account struct {
 
 	mu    sync.Mutex
 	links map[*conn]struct{}
+	cut   time.Time // when a loop was last cut by ending another link than the one that told of it
 }
 
 func newAccount(a *broker.Account) *account {

@@ -196,11 +196,3 @@ func (l *conn) delInterest(op *wire.Op) {
 
 // reply queues an -ERR that the link survives.
 func (l *conn) reply(text string) { l.c.Write(wire.AppendErr(nil, text)) }
-
-// looped ends a link over which our own loop subject came back.
-func (l *conn) looped() *ending {
-	e := ended(wire.ReasonProtocolViolation, wire.TextLoopDetected(l.acct.Name))
-	e.cause = causeRefused
-	l.log.Errorf("%s", e.text)
-	return e
-}

@@ -108,20 +108,29 @@ func TestAccounts(t *testing.T) {
 	ba.expect("from b")
 }
 
-// B dials A, C dials A and B: C finds the loop, and does not end up without any hub.
+// B dials A, C dials A and B: C finds the loop and ends the link to the second, whichever
+// was up first. The first stays and is of use.
 func TestTriangle(t *testing.T) {
 	a := startNode(t, "A", listening)
 	b := startNode(t, "B", listening, dialing(a.addr()), hurried)
 	b.links(1)
 	c := startNode(t, "C", dialing(a.addr()), dialing(b.addr()), hurried)
-	eventually(t, "a loop that was found", func() bool {
-		for _, r := range c.s.Links() {
-			if strings.Contains(r.LastErr, wire.MarkLoopDetected) && r.NextDial.Sub(r.FailedAt) >= refusedMin {
-				return true
-			}
-		}
-		return false
+	eventually(t, "a loop that was found, and cut at the second link", func() bool {
+		r := c.s.Links()
+		return strings.Contains(r[1].LastErr, wire.MarkLoopDetected) && r[1].NextDial.Sub(r[1].FailedAt) >= refusedMin &&
+			r[0].State == RemoteUp
 	})
+	// Once each, also from where both links led.
+	at := subscribe(t, c.nats(), "x", "")
+	a.wants("$G", "x")
+	b.wants("$G", "x")
+	publish(t, b.nats(), "x", "from b")
+	at.expect("from b")
+	publish(t, a.nats(), "x", "from a")
+	at.expect("from a")
+	if r := c.s.Links()[0]; r.State != RemoteUp || r.LastErr != "" {
+		t.Errorf("the first link: %+v", r)
+	}
 }
 
 func TestDialsItself(t *testing.T) {
