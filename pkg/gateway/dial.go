@@ -43,14 +43,17 @@ func (r *region) keep() {
 	for {
 		began := time.Now()
 		c := r.connect(avoid, failed, everUp)
-		if c != nil {
+		used := false
+		for c != nil {
+			avoid = c.url
+			<-c.done
+			used = used || c.ready.Load()
+			c = r.live()
+		}
+		if used {
 			everUp, failed = true, 0
-			for c != nil {
-				avoid = c.url
-				<-c.done
-				c = r.live()
-			}
 		} else {
+			// Nobody there, or somebody who hangs up: patience with both ends some time.
 			failed++
 			if r.giveUp(failed) {
 				return

@@ -230,3 +230,41 @@ func TestNames(t *testing.T) {
 		t.Errorf("%d regions", n)
 	}
 }
+
+// TestHangsUp: a learned remote that takes connections and ends them is given up like one
+// that is not there, and what gossip can make us remember is bounded.
+func TestHangsUp(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	go func() {
+		for {
+			nc, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			nc.Write([]byte(peerInfo("B") + "\r\n"))
+			nc.Close()
+		}
+	}()
+	a := newSite(t, "A", nil)
+	a.Open()
+	a.Learn("B", []string{lis.Addr().String()})
+	await(t, "B is given up", func() bool { return a.log.has(`Giving up connecting to implicit gateway "B"`) })
+
+	many := []string{"no address", strings.Repeat("h", maxName) + ":1"}
+	for i := range 2 * maxURLs {
+		many = append(many, fmt.Sprintf("127.0.0.1:%d", 10000+i))
+	}
+	c := a.region("C", true)
+	c.learned(many[:maxURLs], false)
+	c.learned(many, false)
+	if n := len(c.addresses()); n != maxURLs {
+		t.Errorf("%d addresses", n)
+	}
+	if slices.Contains(c.addresses(), many[0]) || slices.Contains(c.addresses(), many[1]) {
+		t.Error("what can't be dialed is remembered")
+	}
+}

@@ -113,7 +113,8 @@ const (
 	closeLimit   = 2 * time.Second
 	readyWait    = 500 * time.Millisecond
 	maxRegions   = 1024
-	maxName      = 256 // bytes of a region's name
+	maxName      = 256 // bytes of a region's name, and of an address
+	maxURLs      = 256 // learned of one region
 	firstPing    = time.Second
 	// handover is how long a connection that was replaced may take to deliver what
 	// was sent on it.

@@ -390,6 +390,7 @@ func (r *region) peerGone(id string) {
 func (r *region) learned(list []string, instead bool) (news bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	list = usableURLs(list)
 	for _, u := range list {
 		if !slices.Contains(r.urls, u) {
 			news = true
@@ -405,7 +406,7 @@ func (r *region) learned(list []string, instead bool) (news bool) {
 		r.urls = slices.Clone(list)
 	} else if news {
 		for _, u := range list {
-			if !slices.Contains(r.urls, u) {
+			if !slices.Contains(r.urls, u) && len(r.urls) < maxURLs {
 				r.urls = append(r.urls, u)
 			}
 		}
@@ -416,6 +417,19 @@ func (r *region) learned(list []string, instead bool) (news bool) {
 		}
 	}
 	return news
+}
+
+// usableURLs are those of a list that can be dialed, as many as are worth it.
+func usableURLs(list []string) (urls []string) {
+	for _, u := range list {
+		if len(urls) == maxURLs {
+			break
+		}
+		if _, _, err := net.SplitHostPort(u); err == nil && len(u) <= maxName && !slices.Contains(urls, u) {
+			urls = append(urls, u)
+		}
+	}
+	return urls
 }
 
 // addresses are all known ones, as gossip carries them.
