@@ -21,6 +21,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/monitor/routeview"
 	"github.com/banyanmq/banyan/pkg/route"
 	"github.com/banyanmq/banyan/pkg/system"
+	"github.com/banyanmq/banyan/pkg/system/claims"
 )
 
 func main() {
@@ -110,7 +111,11 @@ func authenticator(p *daemon.Process) (auth.Authenticator, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.Add(daemon.Part{Phase: daemon.Services, Name: "operator mode", Start: func() error { return nil }, Stop: op.Close})
+		tokens := claims.New(claims.Options{Server: p.Server, Config: p.Config, Broker: p.Broker, Operator: op, Log: p.Log})
+		p.Add(daemon.Part{Phase: daemon.Services, Name: "account resolver", Start: tokens.Start, Stop: func() {
+			tokens.Close()
+			op.Close()
+		}})
 		return op, nil
 	}
 	users := auth.FromConfig(p.Config)

@@ -32,6 +32,8 @@ type Request struct {
 type SubOptions struct {
 	// Local keeps the interest from other servers.
 	Local bool
+	// Queue is the group that shares the messages, "" for none.
+	Queue string
 	// Accept nil takes all messages. It is called by the publisher's goroutine, must
 	// not block or keep m. A message that is not accepted counts as not delivered.
 	Accept func(m *broker.Msg) bool
@@ -89,6 +91,9 @@ func (c *Client) ID() uint64 { return c.port.ID }
 func (c *Client) Subscribe(a *broker.Account, subject string, o SubOptions, handle func(*Request)) *Subscription {
 	s := &Subscription{accept: o.Accept, handle: handle}
 	s.sub = &broker.Sub{Port: c.port, Subject: []byte(subject), Origin: c.port.Origin}
+	if o.Queue != "" {
+		s.sub.Queue = []byte(o.Queue)
+	}
 	if o.Local {
 		// Interest of no class is announced to nobody.
 		s.sub.Origin = broker.Origin{}

@@ -401,6 +401,19 @@ var (
 	errDeleteSystem  = errors.New("not allowed to delete system account")
 )
 
+// Judge checks a token that is said to be of an account, and returns when it was
+// issued.
+func (o *Operator) Judge(account, token string) (issued int64, err error) {
+	c, err := o.trust.account(account, token)
+	if err != nil {
+		return 0, err
+	}
+	return c.IssuedAt, nil
+}
+
+// Resolver is where tokens come from.
+func (o *Operator) Resolver() Resolver { return o.o.Resolver }
+
 // Known tells whether an account is loaded.
 func (o *Operator) Known(key string) bool {
 	o.mu.Lock()
