@@ -309,6 +309,11 @@ keep() {
 			printf '   %-12s %-24s --http 127.0.0.1:%s\n' "${name##*/}" "$(url "$name")" "$(port "$name" monitoring)"
 		done
 	done
+	for region in $REGIONS; do
+		for name in $(borders_of $region); do
+			printf '   %-12s %-24s --http 127.0.0.1:%s\n' "${name##*/}" "(no clients)" "$(port "$name" monitoring)"
+		done
+	done
 	for name in islands/hub-sfo-1 islands/hub-ams-1 islands/hub-sgp-1; do
 		printf '   %-12s %-24s (one of the separate clusters of scene 3)\n' "${name##*/}" "$(url "$name")"
 	done
@@ -319,6 +324,7 @@ keep() {
 	say "   $BIN/leafd pub news.sgp 'it rains' -s $(url "$(edge_of sgp)")"
 	say
 	say "   $BIN/hubd status --http 127.0.0.1:$(port regions/hub-sfo-1 monitoring)"
+	say "   $BIN/gwd status --http 127.0.0.1:$(port regions/gw-sfo-1 monitoring)"
 	say
 	say "Settings and logs of each: $DIR"
 	say "Stop everything:           sh $DIR/stop.sh"

@@ -160,6 +160,7 @@ write_border() {
 		cluster "$1" "$2"
 		cat <<-END
 			auth: {system_account: SYS}
+			monitor: {listen: "127.0.0.1:$(port "$1" monitoring)"}
 			gateway:
 			  listen: 127.0.0.1:$(port "$1" gateway)
 			  advertise: $(road "$1")
