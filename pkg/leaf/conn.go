@@ -103,7 +103,11 @@ func (l *conn) stop(e *ending) {
 	if e.text != "" {
 		l.c.WriteFlush(wire.AppendErr(nil, e.text))
 	}
-	if !up || e.reason.Drops() {
+	switch {
+	case e.reason == wire.ReasonStale:
+		l.c.Kill(e)
+		return
+	case !up || e.reason.Drops():
 		l.c.Abort(e)
 		return
 	}

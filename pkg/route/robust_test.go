@@ -131,7 +131,9 @@ func TestFrozenGwd(t *testing.T) {
 // and there is room for timers that are late.
 func TestFrozenIsNoticed(t *testing.T) {
 	n := startNode(t, nil)
-	joinRaw(t, n, "NG", `,"x_role":"gwd"`).until("PING")
+	peer := joinRaw(t, n, "NG", `,"x_role":"gwd"`)
+	defer peer.nc.Close() // held to the end: a socket that nobody holds is closed by the collector
+	peer.until("PING")
 	var c *conn
 	eventually(t, func() bool {
 		for _, x := range n.s.o.Registry.Open() {

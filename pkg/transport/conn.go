@@ -32,9 +32,6 @@ type Options struct {
 	// WriteRetry keeps a connection whose write made some headway before the
 	// deadline; without it the first deadline closes the connection.
 	WriteRetry bool
-	// Reset makes Abort drop also what the kernel still holds: on a link between
-	// servers late bytes would arrive behind newer ones that took another way.
-	Reset bool
 	// OnSlow is told each time a write deadline passes with some of the batch
 	// written and WriteRetry set. It may be nil and must not block.
 	OnSlow func()
@@ -83,7 +80,7 @@ type Conn struct {
 	writing bool
 	cause   error
 	done    bool // socket closed
-	aborted bool
+	killed  bool
 	hint    int // bytes of recent bursts: size of the next first chunk
 
 	// Writing; owned by whoever holds writing.
@@ -171,6 +168,16 @@ func (c *Conn) Abort(cause error) {
 	c.mu.Unlock()
 }
 
+// Kill is Abort that also drops what the kernel still holds. On a link between
+// servers whose peer is silent, such bytes would arrive behind newer ones that
+// took another way in the meantime.
+func (c *Conn) Kill(cause error) {
+	c.mu.Lock()
+	c.killed = true
+	c.abortLocked(cause)
+	c.mu.Unlock()
+}
+
 var longAgo = time.Unix(1, 0)
 
 func (c *Conn) abortLocked(cause error) {
@@ -179,7 +186,6 @@ func (c *Conn) abortLocked(cause error) {
 			cause = ErrClosed
 		}
 		c.cause = cause
-		c.aborted = true
 	}
 	c.dropLocked()
 	if !c.done {
@@ -260,7 +266,7 @@ func (c *Conn) Close() {
 	}
 	done := c.done
 	c.done = true
-	reset := c.aborted && c.opts.Reset
+	reset := c.killed
 	c.dropLocked()
 	c.mu.Unlock()
 	if !done {

@@ -378,12 +378,12 @@ func TestAbortWakesReader(t *testing.T) {
 	}
 }
 
-// TestReset: what was on its way when the connection was given up never arrives.
-func TestReset(t *testing.T) {
-	a, b := pair(t, Options{Reset: true}, Options{})
+// TestKill: what was on its way when the connection was given up never arrives.
+func TestKill(t *testing.T) {
+	a, b := pair(t, Options{}, Options{})
 	a.Write(make([]byte, 8<<20)) // more than the kernel takes
 	a.Flush()
-	a.Abort(nil)
+	a.Kill(nil)
 	a.Close()
 	_, err := io.Copy(io.Discard, b.nc)
 	if !errors.Is(err, syscall.ECONNRESET) {
