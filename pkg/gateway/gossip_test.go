@@ -226,6 +226,17 @@ func TestNames(t *testing.T) {
 		a.PeerRemotes("P", []wire.RemoteCluster{{Name: name}})
 		a.PeerInterest("P", name, a.b.Account("A"), []byte("s"), nil, 1, true)
 	}
+	for _, name := range []string{"", "a b"} {
+		o := a.o
+		o.Settings = &config.Gateway{Name: "A", Remotes: []config.RemoteGateway{{Name: name}}}
+		if _, err := New(o); err == nil {
+			t.Errorf("settings with a remote %q are taken", name)
+		}
+		o.Settings = &config.Gateway{Name: name}
+		if _, err := New(o); err == nil {
+			t.Errorf("settings with the name %q are taken", name)
+		}
+	}
 	if n := len(a.regions()); n != 0 {
 		t.Errorf("%d regions", n)
 	}

@@ -124,7 +124,7 @@ func (c *conn) onInfo(arg []byte) error {
 		return nil
 	case wire.GatewayCmdAllInterestStart, wire.GatewayCmdAllInterestEnd:
 	default:
-		c.log.Warnf("Received unknown gateway command %d from gateway %q", in.Cmd, c.name)
+		c.log.RateLimitedWarnf("Received unknown gateway command %d from gateway %q", in.Cmd, c.name)
 		return nil
 	}
 	start := in.Cmd == wire.GatewayCmdAllInterestStart
@@ -135,7 +135,7 @@ func (c *conn) onInfo(arg []byte) error {
 		return refuse(wire.ReasonProtocolViolation, wire.TextAccountAbsentComplete)
 	case c.dir == inbound:
 		// Interest never flows from a dialer.
-		c.log.Warnf("Received gateway command %d from gateway %q on an inbound connection: ignored", in.Cmd, c.name)
+		c.log.RateLimitedWarnf("Received gateway command %d from gateway %q on an inbound connection: ignored", in.Cmd, c.name)
 	case start:
 		c.table.listing(in.CmdPayload)
 	default:

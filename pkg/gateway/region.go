@@ -277,7 +277,7 @@ func (r *region) chooseLocked() {
 func (r *region) usable(c *conn) {
 	r.mu.Lock()
 	before, via := r.current, ""
-	if p := r.path.Load(); before == nil && p != nil {
+	if p := r.path.Load(); before == nil && p != nil && r.s.o.Hooks.Relay != nil {
 		via = p.peer
 	}
 	if before != nil || via != "" {

@@ -57,8 +57,8 @@ func New(o Options) (*Service, error) {
 		byName: make(map[string]*region), conns: make(map[*conn]struct{}),
 		ready: make(chan struct{}),
 	}
-	if s.name == "" {
-		return nil, errors.New("gateway has no name")
+	if !validName(s.name) {
+		return nil, fmt.Errorf("gateway name %q: want a name without blanks, of at most %d bytes", s.name, maxName)
 	}
 	if t := o.Settings.TLS; t != nil {
 		cfg, err := t.Server()
@@ -72,9 +72,16 @@ func New(o Options) (*Service, error) {
 	s.filters.Store(&map[*broker.Account]*Filter{})
 	s.remotes.Store(new([]wire.RemoteCluster))
 	for i := range o.Settings.Remotes {
-		if r := &o.Settings.Remotes[i]; r.Name != s.name {
-			s.region(r.Name, true).settings = r
+		set := &o.Settings.Remotes[i]
+		if set.Name == s.name {
+			continue
 		}
+		r := s.region(set.Name, true)
+		if r == nil {
+			return nil, fmt.Errorf("gateway remote %q: want a name without blanks, of at most %d bytes, and at most %d remotes",
+				set.Name, maxName, maxRegions)
+		}
+		r.settings = set
 	}
 	return s, nil
 }
