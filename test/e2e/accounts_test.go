@@ -259,3 +259,65 @@ func (e *talkEstate) groupOverCluster(t *testing.T) {
 		t.Errorf("%d requests were served, not 200", n)
 	}
 }
+
+// The same with a reference server as the other member of the cluster, as the leaf node, and as
+// the hub of an edge node.
+func TestAccountsShareWithReference(t *testing.T) {
+	exe := estate.Reference(t)
+	e := &talkEstate{Estate: estate.New(t, bins)}
+	e.hub1 = e.Prepare(estate.Spec{Name: "hub", Exe: e.Build("hubd"), Settings: func(n *estate.Node) string {
+		return talkHead(n) + foundations + fmt.Sprintf("clients: {listen: %q}\ncluster: {name: mixed, listen: %q}\n", n.Listen("nats"), n.Listen("cluster")) +
+			fmt.Sprintf("leafs: {listen: %q, users: [{name: c, password: %s, account: CNCF}]}\n", n.Listen("leafnodes"), estate.Password)
+	}})
+	e.Start(e.hub1)
+	reference := func(name, body string) *estate.Node {
+		return e.Prepare(estate.Spec{Name: name, Exe: exe, Settings: func(n *estate.Node) string {
+			s := fmt.Sprintf("server_name: %s\nports_file_dir: \"{{dir}}\"\nlisten: %q\nhttp: %q\n", name, n.Listen("nats"), n.Listen("monitoring")) + body
+			return strings.NewReplacer("$CLUSTER", n.Listen("cluster"), "$LEAF", n.Listen("leafnodes"), "$PASSWORD", estate.Password).Replace(s)
+		}})
+	}
+	e.hub2 = reference("ref", `
+accounts {
+  ACME { users: [{user: acme, password: "$PASSWORD"}], exports: [{stream: "acme.>"}, {service: hello}] }
+  CNCF {
+    users: [{user: cncf, password: "$PASSWORD"}]
+    imports: [{stream: {account: ACME, subject: "acme.>"}, prefix: cncf}, {service: {account: ACME, subject: hello}, to: cncf.hello}]
+  }
+  SYS { users: [{user: sys, password: "$PASSWORD"}] }
+}
+system_account: SYS
+cluster { name: mixed, listen: "$CLUSTER", routes: ["nats://`+e.hub1.Addr("cluster")+`"] }
+leafnodes { listen: "$LEAF", authorization { users: [{user: c, password: "$PASSWORD", account: CNCF}] } }
+`)
+	e.Start(e.hub2)
+	leaf := `
+accounts { CNCF { users: [{user: u, password: "$PASSWORD"}] } }
+no_auth_user: u
+leafnodes { listen: "$LEAF", remotes: [{url: "nats://c:$PASSWORD@` + e.hub1.Addr("leafnodes") + `", account: CNCF}] }
+`
+	e.edgeCNCF = reference("ref-leaf", leaf)
+	e.edgeACME = e.Prepare(estate.Spec{Name: "edge", Exe: e.Build("leafd"), Settings: func(n *estate.Node) string {
+		return talkHead(n) + fmt.Sprintf("clients: {listen: %q}\naccounts: [{name: CNCF, users: [{name: u, password: %s}]}]\nauth: {no_auth_user: u}\n", n.Listen("nats"), estate.Password) +
+			fmt.Sprintf("upstreams: [{urls: [\"nats://%s\"], user: c, password: %s, local_account: CNCF}]\n", e.hub2.Addr("leafnodes"), estate.Password)
+	}})
+	e.Start(e.edgeCNCF, e.edgeACME)
+	for _, c := range []struct {
+		name       string
+		acme, cncf *estate.Node
+	}{
+		{"OursExports", e.hub1, e.hub2},
+		{"OursImports", e.hub2, e.hub1},
+		{"ReferenceAsLeaf", e.hub1, e.edgeCNCF},
+		{"ReferenceAsLeafAndMember", e.hub2, e.edgeCNCF},
+		{"ReferenceAsHub", e.hub2, e.edgeACME},
+		{"ReferenceAsHubAndOurs", e.hub1, e.edgeACME},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			acme, cncf := e.as(c.acme, "acme"), e.as(c.cncf, "cncf")
+			defer acme.Close()
+			defer cncf.Close()
+			e.ticker(t, acme, cncf)
+			e.hello(t, acme, cncf)
+		})
+	}
+}
