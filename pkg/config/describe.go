@@ -46,7 +46,7 @@ func lists(s *scope, d Daemon, prefix string) []ListInfo {
 		if o.kind == kList && o.in.has(d) {
 			key := prefix + o.key()
 			all = append(all, ListInfo{Key: key, Options: rowsOf(o.item, d, false)})
-			all = append(all, lists(o.item, d, key+".")...)
+			all = append(all, lists(o.item, d, key+"[].")...)
 		}
 	}
 	return all

@@ -115,7 +115,7 @@ func gather() (sections []*section, later, idle []*row) {
 		}
 		for _, l := range config.Lists(d) {
 			list := l.Key
-			if list == "accounts.users" {
+			if list == "accounts[].users" {
 				list = "auth.users"
 			}
 			for _, o := range l.Options {
