@@ -131,16 +131,14 @@ func TestFrozenGwd(t *testing.T) {
 // and there is room for timers that are late.
 func TestFrozenIsNoticed(t *testing.T) {
 	n := startNode(t, nil)
-	peer := joinRaw(t, n, "NG", `,"x_role":"gwd"`)
-	defer peer.nc.Close() // held to the end: a socket that nobody holds is closed by the collector
-	peer.until("PING")
+	joinRaw(t, n, "NG", `,"x_role":"gwd"`)
 	var c *conn
 	eventually(t, func() bool {
 		for _, x := range n.s.o.Registry.Open() {
 			c = x.(*conn)
 		}
 		return c != nil
-	}, func() string { return "no connection" })
+	}, func() string { return fmt.Sprintf("no connection; ended: %+v", n.s.o.Registry.Closed()) })
 	first, every, most := c.pings()
 	interval := n.s.o.BorderPing
 	// The last PONG answers the PING at the start, or a later one.
