@@ -269,3 +269,17 @@ func TestMostSpecificFirst(t *testing.T) {
 		}
 	})
 }
+
+func TestPrune(t *testing.T) {
+	defs := []Definition{
+		def("A", stream("s..x"), stream("t"), Import{From: "B", Subject: "z"}),
+		def("B", Import{From: "A", Subject: "s"}, Import{From: "A", Subject: "t"}, Mapping{"a", []Destination{{"", 100, ""}}}),
+	}
+	kept, wrong := Prune(defs)
+	if len(kept[0].Exports) != 1 || len(kept[0].Imports) != 0 || len(kept[1].Imports) != 1 || kept[1].Imports[0].Subject != "t" || len(kept[1].Mappings) != 0 {
+		t.Errorf("kept %+v", kept)
+	}
+	if len(wrong) != 4 || len(Check(kept)) != 0 || len(defs[1].Imports) != 2 {
+		t.Errorf("wrong %+v", wrong)
+	}
+}

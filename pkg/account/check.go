@@ -3,6 +3,7 @@ package account
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/banyanmq/banyan/pkg/subject"
 )
@@ -62,6 +63,36 @@ func Check(defs []Definition) []Problem {
 		}
 	}
 	return all
+}
+
+// Prune is Check for definitions that come from many hands: what is wrong with one of
+// them is taken out of it, and all else counts. defs themselves are not changed.
+func Prune(defs []Definition) (kept []Definition, wrong []Problem) {
+	kept = make([]Definition, len(defs))
+	for i, d := range defs {
+		d.Exports, d.Imports, d.Mappings = slices.Clone(d.Exports), slices.Clone(d.Imports), slices.Clone(d.Mappings)
+		kept[i] = d
+	}
+	// An import may depend on an export that is taken out, hence again.
+	for {
+		found := Check(kept)
+		if len(found) == 0 {
+			return kept, wrong
+		}
+		for i := len(found) - 1; i >= 0; i-- { // from the back, so that indexes hold
+			p := found[i]
+			d := &kept[p.Account]
+			switch p.Part {
+			case OfExport:
+				d.Exports = slices.Delete(d.Exports, p.Index, p.Index+1)
+			case OfImport:
+				d.Imports = slices.Delete(d.Imports, p.Index, p.Index+1)
+			case OfMapping:
+				d.Mappings = slices.Delete(d.Mappings, p.Index, p.Index+1)
+			}
+		}
+		wrong = append(wrong, found...)
+	}
 }
 
 // Set is definitions by the names of their accounts.

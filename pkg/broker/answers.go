@@ -80,16 +80,15 @@ func (b *Broker) expect(from, to *Account, reply []byte, t terms, dst []byte) (*
 		to.pending.CompareAndSwap(nil, &pending{byReply: make(map[string]*answer)})
 		p = to.pending.Load()
 	}
-	p.mu.Lock()
-	a.same = p.byReply[a.reply]
-	p.byReply[a.reply] = a
-	p.mu.Unlock()
-
 	o.mu.Lock()
 	for a.id = randomID(); o.open[a.id] != nil; a.id = randomID() {
 	}
 	o.open[a.id] = a
 	o.lineOf(t.threshold).add(a)
+	p.mu.Lock() // both lists at once: who takes it out of one finds it in the other
+	a.same = p.byReply[a.reply]
+	p.byReply[a.reply] = a
+	p.mu.Unlock()
 	o.mu.Unlock()
 	return a, append(append(dst, o.prefix...), a.id[:]...)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/account"
@@ -245,10 +246,13 @@ func appendWithout(dst, block []byte, name string) []byte {
 		}
 		line := block[:end]
 		block = block[end:]
-		switch text := bytes.TrimRight(line, "\r\n"); {
+		text := bytes.TrimRight(line, "\r\n")
+		key, _, isHeader := bytes.Cut(text, []byte{':'})
+		switch {
 		case len(text) == 0:
 			return dst
-		case len(text) > len(name) && text[len(name)] == ':' && bytes.EqualFold(text[:len(name)], []byte(name)):
+		case isHeader && strings.EqualFold(string(bytes.TrimSpace(key)), name):
+			// Blanks around it too: some readers overlook them.
 		default:
 			dst = append(append(dst, text...), wire.CRLF...)
 		}

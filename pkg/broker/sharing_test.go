@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -403,7 +404,7 @@ func TestRequestInfoIsReplaced(t *testing.T) {
 	a, c := b.party(t, "A"), &introduced{party: b.party(t, "B")}
 	c.port.Sink = c
 	a.sub("s")
-	hdr := "NATS/1.0\r\nX: 1\r\nnats-request-info: {\"acc\":\"A\"}\r\nY: 2\r\n\r\n"
+	hdr := "NATS/1.0\r\nX: 1\r\nnats-request-info: {\"acc\":\"A\"}\r\nNats-Request-Info : {}\nY: 2\r\n\r\n"
 	for subj, want := range map[string]string{
 		"s":    `{"acc":"B","rtt":5}`,
 		"mine": `{"host":"h","id":7,"acc":"B","user":"u","rtt":5,"kind":"Client"}`,
@@ -640,4 +641,84 @@ func BenchmarkCross(b *testing.B) {
 			asker.Publish(m)
 		}
 	})
+}
+
+// TestSharingInParallel: subscriptions, messages, requests and new definitions all at once
+// leave nothing behind. To be run with the race detector.
+func TestSharingInParallel(t *testing.T) {
+	b := New("S", "C", "")
+	for _, name := range []string{"ACME", "CNCF"} {
+		b.Account(name).Watch(&watcher{keys: map[string]int32{}, set: Client}, nil, nil)
+	}
+	stop := make(chan struct{})
+	var churn, others sync.WaitGroup
+	for i := range 4 {
+		churn.Go(func() {
+			p, _ := newPort(b, Client, FromClient, "")
+			a := b.Account("CNCF")
+			for n := range 300 {
+				var subs []*Sub
+				for _, s := range []string{"cncf.>", "cncf.acme.x", ">", "in.*"} {
+					subs = append(subs, subscribe(a, p, s, []string{"", "q"}[n%2], TierDirect, 1))
+				}
+				if i%2 == 0 {
+					a.UnsubscribeAll(subs)
+					continue
+				}
+				for _, s := range subs {
+					a.Unsubscribe(s)
+				}
+			}
+		})
+	}
+	for _, pub := range [][3]string{{"ACME", "acme.x", ""}, {"CNCF", "cncf.hello", "in.1"}} {
+		others.Go(func() {
+			p, _ := newPort(b, Client, FromClient, "")
+			in := b.NewInlet(p)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				in.Publish(&Msg{Account: b.Account(pub[0]), Subject: []byte(pub[1]), Reply: []byte(pub[2])})
+			}
+		})
+	}
+	others.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			defs := talk()
+			if n%2 == 0 {
+				defs[1].Imports[0].Prefix = "cncf.acme"
+			}
+			if n%3 == 0 {
+				defs[1].Imports = nil
+			}
+			if err := b.Share(defs); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	churn.Wait()
+	close(stop)
+	others.Wait()
+	define(t, b, acct("ACME"), acct("CNCF"))
+	left := 0
+	b.Account("ACME").EachSub(func(s *Sub) bool {
+		if s.extra == nil || s.extra.answers == nil {
+			left++
+		}
+		return true
+	})
+	if n := b.Account("CNCF").Subscriptions(); n != 0 || left != 0 || len(b.sharing.shadows) != 0 {
+		t.Errorf("%d and %d subscriptions and %d shadows remain", n, left, len(b.sharing.shadows))
+	}
+	if p := b.Account("CNCF").pending.Load(); p != nil && len(p.byReply) != 0 {
+		t.Errorf("%d answers are waited for", len(p.byReply))
+	}
 }
