@@ -11,6 +11,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/auth/operator"
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/cli"
+	"github.com/banyanmq/banyan/pkg/cli/keysjwt"
 	"github.com/banyanmq/banyan/pkg/client"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/daemon"
@@ -28,6 +29,7 @@ func main() {
 	os.Exit(cli.Main(cli.Daemon{
 		Name:  config.Hubd,
 		Short: "The cluster core of a Banyan region: clients, routes and leaf links",
+		Keys:  keysjwt.Commands,
 		Run: func(ctx context.Context, o cli.RunOptions) error {
 			return daemon.Run(ctx, o.Config, o.Warnings, build)
 		},

@@ -9,6 +9,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/auth/operator"
 	"github.com/banyanmq/banyan/pkg/cli"
+	"github.com/banyanmq/banyan/pkg/cli/keysjwt"
 	"github.com/banyanmq/banyan/pkg/client"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/daemon"
@@ -24,6 +25,7 @@ func main() {
 	os.Exit(cli.Main(cli.Daemon{
 		Name:  config.Leafd,
 		Short: "The edge node of Banyan: local clients, and a link to a hub",
+		Keys:  keysjwt.Commands,
 		Run: func(ctx context.Context, o cli.RunOptions) error {
 			return daemon.Run(ctx, o.Config, o.Warnings, build)
 		},

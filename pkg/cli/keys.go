@@ -9,7 +9,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/certs"
 )
 
-func newKeys(exe string) *cobra.Command {
+func newKeys(exe string, more func(exe string) []*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Make keys and certificates",
@@ -17,6 +17,9 @@ func newKeys(exe string) *cobra.Command {
 		RunE:  needsSubcommand,
 	}
 	cmd.AddCommand(newKeysTLS(exe))
+	if more != nil {
+		cmd.AddCommand(more(exe)...)
+	}
 	return cmd
 }
 

@@ -22,6 +22,9 @@ type Daemon struct {
 	// Run serves until the daemon has stopped. Signals are its own business:
 	// the context ends only when the caller of NewRoot ends it.
 	Run func(context.Context, RunOptions) error
+
+	// Keys makes further commands under "keys"; nil: none.
+	Keys func(exe string) []*cobra.Command
 }
 
 // Main runs the command line of the process and returns its exit code.
@@ -94,7 +97,7 @@ func newRoot(exe string, d Daemon, settings func(name string) bool) *cobra.Comma
 	run.Use = "run"
 	run.Short = "Run the daemon (default)"
 	root.AddCommand(run, newCheck(exe, d, settings("check")), newVersion(exe, d), newSignal(exe),
-		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe))
+		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe, d.Keys))
 	root.SetHelpCommand(newHelp(exe))
 	addHelp(root)
 	return root
