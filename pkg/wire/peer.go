@@ -48,8 +48,8 @@ var peerVerbs = [...][]verb{
 		verb{"A-", followBlank, verbAccountDel},
 	),
 	DialectLeaf: common(
-		verb{"LS+", followBlank, verbInterestAdd},
-		verb{"LS-", followBlank, verbInterestDel},
+		verb{"LS+", followWord, verbInterestAdd},
+		verb{"LS-", followWord, verbInterestDel},
 		verb{"LMSG", followBlank, verbLmsg},
 		verb{"HMSG", followBlank, verbHmsg},
 	),

@@ -177,7 +177,7 @@ func TestPeerMalformed(t *testing.T) {
 				"LMSG foo 2\r\nhixx\r\n",
 			}},
 			{ErrArguments, []string{
-				"LS+ \r\n", "LS+ foo bar\r\n", "LS+ foo q 1 1\r\n", "LS- \r\n", "LS- foo q 1\r\n", "LMSG 2\r\n", "LMSG foo\r\n", "LMSG foo -2\r\n",
+				"LS+ \r\n", "LS+\r\n", "LS-\n", "LS+ foo bar\r\n", "LS+ foo q 1 1\r\n", "LS- \r\n", "LS- foo q 1\r\n", "LMSG 2\r\n", "LMSG foo\r\n", "LMSG foo -2\r\n",
 				"LMSG foo x r q 2\r\n", "HMSG foo 2\r\n", "HMSG 1 2\r\n", "HMSG foo -1 2\r\n", "HMSG foo 3 2\r\n",
 			}},
 			{ErrMaxPayload, []string{"LMSG foo 101\r\n", "HMSG foo 1 101\r\n"}},

@@ -179,6 +179,7 @@ const (
 	followBlank follow = iota // at least one blank
 	followAny                 // blanks may be missing, as in CONNECT{}
 	followSkip                // the rest of the line is skipped
+	followWord                // a blank, or the end of the line: the arguments are missing
 )
 
 // verb is a row of a dialect's table.
@@ -234,14 +235,14 @@ func findVerb(table []verb, b []byte) (id verbID, off int, err error) {
 	for i := range table {
 		v := &table[i]
 		if len(b) <= len(v.word) && hasWord(v.word, b) {
-			if len(b) == len(v.word) && v.follow != followBlank {
+			if len(b) == len(v.word) && v.follow != followBlank && v.follow != followWord {
 				return v.id, len(b), nil
 			}
 			undecided = true
 			continue
 		}
 		if len(b) > len(v.word) && hasWord(v.word, b[:len(v.word)]) &&
-			(v.follow != followBlank || isBlank(b[len(v.word)])) {
+			v.mayPrecede(b[len(v.word)]) {
 			return v.id, len(v.word), nil
 		}
 	}
@@ -249,6 +250,17 @@ func findVerb(table []verb, b []byte) (id verbID, off int, err error) {
 		return verbNone, 0, nil
 	}
 	return verbNone, 0, ErrUnknownOp
+}
+
+// mayPrecede tells whether c may stand behind the verb.
+func (v *verb) mayPrecede(c byte) bool {
+	switch v.follow {
+	case followBlank:
+		return isBlank(c)
+	case followWord:
+		return isBlank(c) || c == '\r' || c == '\n'
+	}
+	return true
 }
 
 // hasWord reports whether word starts with b, without regard to b's letter case.
