@@ -23,5 +23,8 @@
 // [Watcher] with the account. Watchers are called with the account locked, in
 // the order of the changes, so the last line that they queue is right.
 //
-// The package may import wire, subject, interest. It does no I/O.
+// Accounts share streams and services by special subscriptions, see sharing.go and
+// request.go.
+//
+// The package may import wire, subject, interest, account. It does no I/O.
 package broker

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"sync"
@@ -184,8 +185,11 @@ func (b *Broker) shadow(s *Sub) {
 
 // shadowLocked adds the shadows that s does not have yet.
 func (b *Broker) shadowLocked(s *Sub) {
-	if s.Port.Class&(Client|LeafDown|LeafUp) == 0 || s.extra != nil && s.extra.local == nil {
+	switch {
+	case s.Port.Class&(Client|LeafDown|LeafUp) == 0:
 		return // other servers have shadows of their own
+	case s.extra != nil && s.extra.local == nil, bytes.HasPrefix(s.Subject, loopPrefix):
+		return // not for messages of this account
 	}
 	a := s.Account
 	a.mu.Lock()
@@ -212,6 +216,9 @@ func (b *Broker) shadowLocked(s *Sub) {
 		}
 	}
 }
+
+// loopPrefix is that of subjects by which leaf links find loops.
+var loopPrefix = []byte("$LDS.")
 
 // cameBy tells whether s is a shadow by way of an import: it does not go there again.
 func (s *Sub) cameBy(i *streamImport) bool {

@@ -94,7 +94,7 @@ func checkSubject(s string, queues bool) error {
 }
 
 // validSubject: tokens are not empty, have no space, and ">" is the last. (The
-// package stands below the one that knows subjects.)
+// package knows subjects by way of pkg/account alone.)
 func validSubject(s string) bool {
 	if s == "" || strings.ContainsAny(s, " \t\r\n\f\x00") {
 		return false
