@@ -40,7 +40,6 @@ type region struct {
 	current  *conn            // that is used
 	peers    map[string]*peer // other gwds of our region that reach this remote
 	nextLink uint64
-	lastUsed string
 }
 
 // path is where the messages of a region go. Only its end changes it.
@@ -307,17 +306,20 @@ func (c *conn) release() {
 // has arrived, or after a while. From then on next is written to.
 func (c *conn) leave(next *conn) {
 	var once sync.Once
-	done := func() {
+	c.tc.Locked(func() { c.retired = true })
+	t := time.AfterFunc(handover, func() {
+		once.Do(func() {
+			// What is still on its way must not arrive behind what comes next.
+			c.tc.Kill(&closing{reason: wire.ReasonClientClosed})
+			next.release()
+		})
+	})
+	c.fence(func() {
+		t.Stop()
 		once.Do(func() {
 			next.release()
 			c.Close(wire.ReasonClientClosed)
 		})
-	}
-	c.tc.Locked(func() { c.retired = true })
-	t := time.AfterFunc(handover, done)
-	c.fence(func() {
-		t.Stop()
-		done()
 	})
 }
 

@@ -32,7 +32,7 @@ func (l *conn) openDialed(u *url.URL) *ending {
 		return e
 	}
 	if !secure {
-		if secure, e = l.upgrade(u, info, end); e != nil {
+		if _, e = l.upgrade(u, info, end); e != nil {
 			return e
 		}
 	}
