@@ -113,6 +113,7 @@ func authenticator(p *daemon.Process) (auth.Authenticator, error) {
 		if err != nil {
 			return nil, err
 		}
+		op.SetShare(p.Broker.Share)
 		tokens := claims.New(claims.Options{Server: p.Server, Config: p.Config, Broker: p.Broker, Operator: op, Log: p.Log})
 		p.Add(daemon.Part{Phase: daemon.Services, Name: "account resolver", Start: tokens.Start, Stop: func() {
 			tokens.Close()

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,5 +184,43 @@ func TestUserExpires(t *testing.T) {
 	}
 	if r := h.reasonOf(t, id); r != wire.ReasonAuthExpired {
 		t.Errorf("reason %s", r)
+	}
+}
+
+// TestClaimsShare: an account sees a stream of another under a prefix and calls its
+// service under a name of its own, as their tokens say.
+func TestClaimsShare(t *testing.T) {
+	tr := operatortest.New(t)
+	acme, cncf := tr.Account("ACME"), tr.Account("CNCF")
+	acme.Claims.Exports.Add(&jwt.Export{Subject: "acme.>", Type: jwt.Stream}, &jwt.Export{Subject: "hello", Type: jwt.Service})
+	cncf.Claims.Imports.Add(&jwt.Import{Account: acme.Pub, Subject: "acme.>", To: "cncf", Type: jwt.Stream},
+		&jwt.Import{Account: acme.Pub, Subject: "hello", LocalSubject: "cncf.hello", Type: jwt.Service})
+	h, op := operated(t, tr)
+	op.SetShare(h.broker.Share)
+	owner, guest := h.nats(t, as(acme.User(nil))), h.nats(t, as(cncf.User(nil)))
+	if _, err := owner.QueueSubscribe("hello", "q", func(m *nats.Msg) { m.Respond([]byte("hello " + string(m.Data))) }); err != nil {
+		t.Fatal(err)
+	}
+	owner.Flush()
+	in, err := guest.SubscribeSync("cncf.acme.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guest.Flush()
+	owner.Publish("acme.ticker", []byte("1"))
+	if m, err := in.NextMsg(patience); err != nil || m.Subject != "cncf.acme.ticker" || string(m.Data) != "1" {
+		t.Fatal(m, err)
+	}
+	if m, err := guest.Request("cncf.hello", []byte("you"), patience); err != nil || string(m.Data) != "hello you" {
+		t.Fatal(m, err)
+	}
+	// What is taken back is gone, without a disconnection.
+	acme.Claims.Exports = slices.DeleteFunc(acme.Claims.Exports, (*jwt.Export).IsService)
+	push(t, op, acme)
+	if _, err := guest.Request("cncf.hello", nil, patience); !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("a service that is not exported any more: %v", err)
+	}
+	if !owner.IsConnected() || !guest.IsConnected() {
+		t.Error("disconnected")
 	}
 }

@@ -50,6 +50,12 @@ func (a *account) stale(now time.Time) bool {
 	return a.claims == nil || a.deleted || a.token == "" || expired(a.claims.Expires, now)
 }
 
+func (a *account) shares() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return shares(a.claims)
+}
+
 // older tells whether claims are older than those in force.
 func (a *account) older(c *jwt.AccountClaims) bool {
 	a.mu.Lock()

@@ -60,6 +60,14 @@ type Operator struct {
 	accounts map[string]*account
 	flights  map[string]*flight
 	misses   map[string]time.Time // until when
+
+	// sharing orders what is told of imports and exports. It comes before all other
+	// locks.
+	sharing     sync.Mutex
+	tell        Share
+	wanted      map[string]bool // are being looked up
+	activations *time.Timer     // the next token of an import expires
+	work        sync.WaitGroup
 }
 
 // flight is a look-up that goes on.
@@ -84,6 +92,7 @@ func New(o Options) (*Operator, error) {
 	op := &Operator{
 		o: o, trust: t, log: o.Log, asking: make(chan struct{}, maxAsking), timeout: fetchLimit,
 		accounts: make(map[string]*account), flights: make(map[string]*flight), misses: make(map[string]time.Time),
+		wanted: make(map[string]bool),
 	}
 	if d := o.Settings.Resolver.Timeout; d > 0 {
 		op.timeout = d
@@ -151,6 +160,12 @@ func (o *Operator) SetAsk(f Ask) {
 // Close ends look-ups that go on, and all timers.
 func (o *Operator) Close() {
 	o.stop()
+	o.sharing.Lock()
+	if o.activations != nil {
+		o.activations.Stop()
+	}
+	o.sharing.Unlock()
+	o.work.Wait()
 	for _, a := range o.loaded() {
 		a.close()
 	}
@@ -195,6 +210,9 @@ func (o *Operator) lookup(key string) (*account, error) {
 	o.mu.Unlock()
 
 	f.acc, f.err = o.fetch(key, a, ask)
+	if f.err == nil && f.acc.shares() {
+		o.share()
+	}
 	o.mu.Lock()
 	delete(o.flights, key)
 	if f.err != nil || f.acc == a {
@@ -343,7 +361,11 @@ func (o *Operator) take(c *jwt.AccountClaims, token string, merge bool) (string,
 		return key, u, ErrOlder
 	}
 	u.Applied = true
+	before := a.shares()
 	o.apply(key, c, token)
+	if before || shares(c) {
+		o.share()
+	}
 	return key, u, nil
 }
 
@@ -389,6 +411,7 @@ func (o *Operator) Delete(token string) (operator string, deleted, failed int, e
 			a.remove()
 		}
 	}
+	o.share()
 	return operator, deleted, failed, nil
 }
 
