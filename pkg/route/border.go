@@ -51,6 +51,8 @@ const (
 	idleTick = 2500 * time.Millisecond
 	// movesPerTick bounds how many busy accounts move to a better gwd at a time.
 	movesPerTick = 4
+	// pauseTicks is how long an account stays after a move came to nothing.
+	pauseTicks = 12
 )
 
 var mappedReplies = []string{"_GR_.>", "$GR.*.>"}
@@ -188,7 +190,8 @@ type assignment struct {
 	used atomic.Bool          // since the last tick
 
 	mu    sync.Mutex
-	idle  int
+	idle  int // ticks without messages
+	pause int // ticks until a move is tried again that the old gwd did not confirm
 	fence *fence
 }
 
@@ -260,7 +263,7 @@ func (b *border) deliverSlow(as *assignment, m *broker.Msg, groups [][]byte) boo
 	if f := as.fence; f != nil {
 		f.hold(m, groups)
 		if f.size > fenceBytes {
-			as.finishLocked(b)
+			as.finishLocked(b, true)
 		}
 		return true
 	}
@@ -327,7 +330,7 @@ func (b *border) tick() {
 		if as.rest() || moves >= movesPerTick {
 			return true
 		}
-		if now := as.conn.Load(); now != nil {
+		if now := as.conn.Load(); now != nil && !as.paused() {
 			if best := b.choose(as.a, nil); best != nil && best != now && best.synced.Load() && b.startFence(as) {
 				moves++
 			}
@@ -355,6 +358,16 @@ func (as *assignment) rest() bool {
 	if as.fence == nil && !as.used.Load() {
 		as.conn.Store(nil)
 	}
+	return true
+}
+
+func (as *assignment) paused() bool {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if as.pause == 0 {
+		return false
+	}
+	as.pause--
 	return true
 }
 
@@ -388,7 +401,7 @@ func (b *border) startFence(as *assignment) bool {
 	}
 	as.fence = f
 	b.fences.Store(f.id, as)
-	f.timer = time.AfterFunc(b.s.o.FenceTimeout, func() { as.finish(b, f.id) })
+	f.timer = time.AfterFunc(b.s.o.FenceTimeout, func() { as.late(b, f.id) })
 	old.tc.Write(wire.AppendFence(nil, []byte(f.id)))
 	old.flusher.Soon()
 	return true
@@ -412,18 +425,32 @@ func (as *assignment) finish(b *border, id string) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	if as.fence != nil && (id == "" || as.fence.id == id) {
-		as.finishLocked(b)
+		as.finishLocked(b, false)
+	}
+}
+
+// late ends the fence with that id, which the old gwd has not confirmed in time.
+func (as *assignment) late(b *border, id string) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if as.fence != nil && as.fence.id == id {
+		as.finishLocked(b, true)
 	}
 }
 
 // finishLocked sends what waited and opens the new way. Until then, others wait
-// for mu.
-func (as *assignment) finishLocked(b *border) {
+// for mu. late: the old gwd has not confirmed that it has passed on what it was
+// sent. Then messages on a new way could overtake those, so nothing moves, unless
+// the old gwd is about to leave.
+func (as *assignment) finishLocked(b *border, late bool) {
 	f := as.fence
 	as.fence = nil
 	f.timer.Stop()
 	b.fences.Delete(f.id)
 	c := b.choose(as.a, nil)
+	if late && !f.old.peer.draining.Load() && !f.old.dead.Load() && f.old.tc.Cause() == nil {
+		c, as.pause = f.old, pauseTicks
+	}
 	if c == nil {
 		return
 	}

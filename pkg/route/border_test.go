@@ -382,6 +382,58 @@ func TestBorderDrain(t *testing.T) {
 	}
 }
 
+// TestBorderMoveNotConfirmed: where the old gwd does not say that it has passed on what it was sent, an account stays with it,
+// so that nothing is overtaken.
+func TestBorderMoveNotConfirmed(t *testing.T) {
+	x := newBorderNet(t)
+	for i, g := range x.gwds {
+		g.o.Border.Fence = func(func()) {}
+		x.b[i].sub("A", "out", "")
+	}
+	hub := x.hubs[0]
+	c := hub.client("A")
+	hub.borders("A", "out", true)
+	// Both are in sync; the account is with the one that is not the better choice.
+	b, as := hub.s.border, hub.s.border.assigned(hub.b.Account("A"))
+	carrier := func(g *node) *conn {
+		for _, p := range *b.gwds.Load() {
+			if p.id == g.id {
+				return p.table.Load().carrier("A", hub.s.pool)
+			}
+		}
+		return nil
+	}
+	eventually(t, func() bool {
+		one, two := carrier(x.gwds[0]), carrier(x.gwds[1])
+		return one != nil && two != nil && one.synced.Load() && two.synced.Load()
+	}, func() string { return "both gwds in sync" })
+	mine := 0
+	if b.choose(as.a, nil) == carrier(x.gwds[0]) {
+		mine = 1
+	}
+	old := carrier(x.gwds[mine])
+	as.conn.Store(old)
+	c.pub("out", "", "0")
+	total(t, 1, x.b...)
+	if !b.startFence(as) {
+		t.Fatal("no move was begun")
+	}
+	for i := range 10 {
+		c.pub("out", "", fmt.Sprint(i+1))
+	}
+	total(t, 11, x.b...)
+	for i, m := range x.b[mine].take() {
+		if m != fmt.Sprintf("out  %d true", i) {
+			t.Fatalf("message %d at the first gwd is %q", i, m)
+		}
+	}
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if as.conn.Load() != old || as.pause == 0 {
+		t.Errorf("it moved, or will try again at once")
+	}
+}
+
 func TestGwdRemotes(t *testing.T) {
 	type event struct{ peer, what string }
 	events := make(chan event, 100)
