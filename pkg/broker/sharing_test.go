@@ -64,7 +64,6 @@ type party struct {
 	port *Port
 	in   *Inlet
 	got  []Msg
-	on   func(m *Msg) // instead
 }
 
 func (p *party) Deliver(m *Msg, s *Sub) bool {
