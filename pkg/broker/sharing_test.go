@@ -721,3 +721,21 @@ func TestSharingInParallel(t *testing.T) {
 		t.Errorf("%d answers are waited for", len(p.byReply))
 	}
 }
+
+func BenchmarkMap(b *testing.B) {
+	br := New("S", "C", "")
+	define(b, br, acct("A",
+		account.Mapping{Source: "orders.*.*", To: []account.Destination{{Subject: "orders.{{partition(8,1)}}.$1.$2", Weight: 100}}},
+		account.Mapping{Source: "canary.*", To: []account.Destination{{Subject: "v1.$1", Weight: 90}, {Subject: "v2.$1", Weight: 10}}}))
+	a := br.Account("A")
+	in := br.NewInlet(&Port{Class: Client, Reach: FromClient, Sink: blackhole{}})
+	for name, subj := range map[string]string{"partition": "orders.eu.1234567", "weighted": "canary.x", "not_mapped": "_INBOX.abcdefgh.1"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			s := []byte(subj)
+			for b.Loop() {
+				in.Map(a, s)
+			}
+		})
+	}
+}
