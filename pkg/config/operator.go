@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -25,6 +24,8 @@ type OperatorMode struct {
 	JWTs        []string
 	TrustedKeys []string
 	Resolver    Resolver
+	// ResolverTLS is for the server of a URL resolver.
+	ResolverTLS *TLS
 	// Preload is put into the resolver at the start.
 	Preload []AccountJWT
 	// PinnedAccounts, if any, are the only ones that may log in, besides the
@@ -56,8 +57,6 @@ type Resolver struct {
 	Kind ResolverKind
 	// URL is what the account's key is appended to.
 	URL string
-	// TLS of the URL's server.
-	TLS *TLS
 	Dir string
 	// AllowDelete lets operators delete accounts; HardDelete removes the file
 	// where otherwise it is renamed.
@@ -88,12 +87,11 @@ func operatorRows() []*option {
 		{yaml: "auth.resolver_preload", conf: "resolver_preload", kind: kCustom, read: readPreload, in: in, field: "Operator.Preload", text: "account JWTs by account"},
 		{yaml: "auth.pinned_accounts", conf: "resolver_pinned_accounts", kind: kStrings, in: in, field: "Operator.PinnedAccounts", text: "accounts that may log in"},
 		{yaml: "auth.default_sentinel", conf: "default_sentinel", kind: kCustom, read: readToken, in: in, field: "Operator.DefaultSentinel", text: "user JWT of connections without one"},
-		{conf: "resolver_tls", kind: kLater, in: in, text: "TLS settings of the URL resolver"},
 	}
-	return rows
+	return append(rows, tlsRows("auth.resolver_tls", "resolver_tls", "Operator.ResolverTLS", in)...)
 }
 
-var tokenPattern = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
+var tokenPattern = pattern(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 
 // readOperators reads one or several JWTs, each written out or in a file.
 func readOperators(d *decoder, path string, v *conf.Value) (any, bool) {
@@ -107,7 +105,7 @@ func readOperators(d *decoder, path string, v *conf.Value) (any, bool) {
 		text, err := os.ReadFile(name)
 		switch {
 		case err == nil:
-			token := tokenPattern.FindString(string(text))
+			token := tokenPattern().FindString(string(text))
 			if token == "" {
 				d.errorf(v.Pos, path, "%s holds no JWT", name)
 				return nil, false
@@ -141,7 +139,7 @@ func readTrusted(d *decoder, path string, v *conf.Value) (any, bool) {
 }
 
 func readToken(d *decoder, path string, v *conf.Value) (any, bool) {
-	if v.Kind != conf.String || !tokenPattern.MatchString(v.Str) {
+	if v.Kind != conf.String || !tokenPattern().MatchString(v.Str) {
 		d.errorf(v.Pos, path, "want a JWT, got %s", v.Kind)
 		return nil, false
 	}
@@ -208,13 +206,13 @@ type rawResolver struct {
 
 const badResolver = `error parsing account resolver, should be MEM or  URL("url") or a map containing dir and type state=[FULL|CACHE])`
 
-var urlResolver = regexp.MustCompile(`(?i)^url\(\s*["']?([^"')]*)["']?\s*\)$`)
+var urlResolver = pattern(`(?i)^url\(\s*["']?([^"')]*)["']?\s*\)$`)
 
 func readResolver(d *decoder, path string, v *conf.Value) (any, bool) {
 	var raw rawResolver
 	switch v.Kind {
 	case conf.String:
-		if m := urlResolver.FindStringSubmatch(v.Str); m != nil {
+		if m := urlResolver().FindStringSubmatch(v.Str); m != nil {
 			raw.Kind, raw.URL = "url", m[1]
 		} else {
 			raw.Kind = v.Str
@@ -320,6 +318,7 @@ func (l *loader) completeOperator() {
 		return
 	}
 	o := c.Operator
+	o.ResolverTLS.complete()
 	if len(o.JWTs) == 1 {
 		f := peekOperator(o.JWTs[0]).NATS
 		if f.SystemAccount != "" {

@@ -118,6 +118,9 @@ func (l *loader) validateTLSBlocks() {
 			check(fmt.Sprintf("upstreams[%d].tls", i), r.TLS, false, false)
 		}
 	}
+	if c.Operator != nil {
+		check("auth.resolver_tls", c.Operator.ResolverTLS, false, false)
+	}
 	if c.Client.AllowNonTLS && c.Client.TLS == nil {
 		l.warnf(l.origin["clients.allow_non_tls"], "", "allow_non_tls has no effect without tls")
 	}

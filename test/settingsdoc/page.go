@@ -102,6 +102,7 @@ func gather() (sections []*section, later, idle []*row) {
 	}
 	for _, d := range []config.Daemon{config.Hubd, config.Gwd, config.Leafd} {
 		for _, o := range config.Options(d) {
+			o.Key = strings.Replace(o.Key, ".resolver_tls.", ".tls.", 1) // the shared block by another name
 			block, rest, _ := strings.Cut(o.Key, ".")
 			switch {
 			case strings.HasPrefix(rest, "tls."):

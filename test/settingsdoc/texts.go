@@ -79,8 +79,8 @@ they are written and have an address.
 `
 
 var notes = map[string]string{
-	tlsTitle: "The same block stands in `clients.tls`, `cluster.tls`, `gateway.tls`, `leafs.tls`, and in the items of `gateway.remotes` and\n" +
-		"`upstreams`. Routes and gateways always ask the other side for a certificate. TLS 1.2 is the least.",
+	tlsTitle: "The same block stands in `clients.tls`, `cluster.tls`, `gateway.tls`, `leafs.tls`, `auth.resolver_tls`, and in the items of\n" +
+		"`gateway.remotes` and `upstreams`. Routes and gateways always ask the other side for a certificate. TLS 1.2 is the least.",
 	"auth":                                   "Users that stand here belong to the account `$G`; with `accounts`, users stand there.",
 	"items of auth.users and accounts.users": "In .conf: `authorization { users: [...] }` and `accounts { NAME { users: [...] } }`.",
 	"items of accounts":                      "In .conf `accounts` is a map from names, or a list of names.",

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -126,7 +127,7 @@ func TestURL(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	u, err := NewURL(config.Resolver{URL: srv.URL + "/accounts", Timeout: time.Second})
+	u, err := NewURL(config.Resolver{URL: srv.URL + "/accounts", Timeout: time.Second}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,29 @@ func TestURL(t *testing.T) {
 	if _, err := op.Authenticate(show(t, tr.Account("V").User(nil))); err == nil || errors.Is(err, ErrUnknown) {
 		t.Errorf("no server: %v", err)
 	}
-	if _, err := NewURL(config.Resolver{URL: srv.URL, Timeout: time.Second}); err == nil {
+	if _, err := NewURL(config.Resolver{URL: srv.URL, Timeout: time.Second}, nil); err == nil {
 		t.Error("a resolver that is not there was accepted")
+	}
+}
+
+func TestURLOverTLS(t *testing.T) {
+	tr := operatortest.New(t)
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(tr.System.Token())) }))
+	defer srv.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := config.Resolver{Kind: config.ResolverURL, URL: srv.URL, Timeout: time.Second}
+	if _, err := NewResolver(r, nil); err == nil {
+		t.Error("a server that nobody vouches for was believed")
+	}
+	u, err := NewResolver(r, &config.TLS{CAFile: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.(*URL).Close()
+	if _, err := u.Fetch(context.Background(), tr.System.Pub); err != nil {
+		t.Error(err)
 	}
 }

@@ -28,7 +28,7 @@ const nonce = "d8Aequ-8n4GHErE"
 func open(t testing.TB, tr *operatortest.Tree, change ...func(*Options)) *Operator {
 	t.Helper()
 	set := tr.Settings()
-	r, err := NewResolver(set.Resolver)
+	r, err := NewResolver(set.Resolver, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

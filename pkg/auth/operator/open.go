@@ -9,7 +9,7 @@ import (
 
 // Open makes the Operator that settings ask for, with its resolver.
 func Open(c *config.Config, log *logging.Logger) (*Operator, error) {
-	r, err := NewResolver(c.Operator.Resolver)
+	r, err := NewResolver(c.Operator.Resolver, c.Operator.ResolverTLS)
 	if err != nil {
 		return nil, err
 	}

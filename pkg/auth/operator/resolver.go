@@ -49,13 +49,14 @@ var (
 	errFull    = errors.New("jwt store is full")
 )
 
-// NewResolver makes the resolver that settings ask for.
-func NewResolver(r config.Resolver) (Resolver, error) {
+// NewResolver makes the resolver that settings ask for. t is for the server of a
+// URL, nil for what the system trusts.
+func NewResolver(r config.Resolver, t *config.TLS) (Resolver, error) {
 	switch r.Kind {
 	case config.ResolverMemory:
 		return NewMemory(), nil
 	case config.ResolverURL:
-		return NewURL(r)
+		return NewURL(r, t)
 	case config.ResolverFull, config.ResolverCache:
 		return OpenDirectory(r)
 	}
@@ -112,10 +113,10 @@ type URL struct {
 const maxToken = jwt.MaxTokenSize
 
 // NewURL makes a URL and asks the server whether it is there.
-func NewURL(r config.Resolver) (*URL, error) {
+func NewURL(r config.Resolver, secure *config.TLS) (*URL, error) {
 	t := &http.Transport{MaxIdleConns: 10, IdleConnTimeout: 30 * time.Second, Proxy: http.ProxyFromEnvironment}
-	if r.TLS != nil {
-		cfg, err := r.TLS.Client("")
+	if secure != nil {
+		cfg, err := secure.Client("")
 		if err != nil {
 			return nil, fmt.Errorf("TLS of the URL resolver: %w", err)
 		}

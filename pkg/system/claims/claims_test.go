@@ -45,7 +45,7 @@ func start(t testing.TB, b *broker.Broker, tr *operatortest.Tree, id string, r c
 	set := tr.Settings()
 	set.Resolver = r
 	set.Preload = []config.AccountJWT{{Account: tr.System.Pub, JWT: tr.System.Token()}}
-	res, err := operator.NewResolver(r)
+	res, err := operator.NewResolver(r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
