@@ -13,7 +13,8 @@ import (
 type Account struct {
 	Name string
 
-	index *interest.Index[*Sub]
+	index  *interest.Index[*Sub]
+	mapper atomic.Pointer[account.Mapper] // asked for each message, hence beside index
 
 	// mu orders changes of interest: the index, the tally and what watchers queue
 	// change together.
@@ -29,7 +30,6 @@ type Account struct {
 	b *Broker
 	// What it shares with other accounts; see Broker.Share.
 	imports []*streamImport // guarded by mu
-	mapper  atomic.Pointer[account.Mapper]
 	limits  atomic.Pointer[account.Limits]
 	answers atomic.Pointer[answers] // to requests from other accounts
 	pending atomic.Pointer[pending] // answers that clients of this account wait for

@@ -34,17 +34,16 @@ func (c *conn) RTT() time.Duration {
 	return c.estimate
 }
 
-// publishMapped publishes in an account that maps subjects. What the client may
-// publish is judged by the subject that comes out (accounts-auth 10.1).
-func (c *conn) publishMapped(p *publisher, op *wire.Op) {
-	own := op.Subject
-	to, ok := p.inlet.Map(c.account, own)
+// mapped gives op the subject under which the account has it published; false: it is lost
+// on purpose. What the client may publish is judged afterwards (accounts-auth 10.1).
+func (c *conn) mapped(p *publisher, op *wire.Op) bool {
+	to, ok := p.inlet.Map(c.account, op.Subject)
 	if !ok {
-		c.ok() // lost on purpose
-		return
+		c.ok()
+		return false
 	}
 	op.Subject = to
-	c.publishAs(p, op, own)
+	return true
 }
 
 // limitsOf are what holds for a connection of an identity: the lower of its own limits

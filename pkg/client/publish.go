@@ -33,15 +33,10 @@ func (c *conn) publish(op *wire.Op) {
 	if p == nil {
 		p = c.newPublisher()
 	}
-	if c.account.Maps() {
-		c.publishMapped(p, op)
+	own := op.Subject
+	if c.account.Maps() && !c.mapped(p, op) {
 		return
 	}
-	c.publishAs(p, op, op.Subject)
-}
-
-// publishAs publishes op, which the client published on the subject own.
-func (c *conn) publishAs(p *publisher, op *wire.Op, own []byte) {
 	if first := op.Subject[0]; first == '_' || first == '$' || len(op.Reply) > 0 || c.careful {
 		if !c.admit(p, op) {
 			return
