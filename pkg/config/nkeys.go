@@ -6,6 +6,15 @@ import (
 	"github.com/banyanmq/banyan/pkg/config/conf"
 )
 
+// shown is a value for a message. A seed that stands where a public key belongs is
+// not repeated.
+func shown(s string) string {
+	if _, _, err := nkeys.DecodeSeed([]byte(s)); err == nil {
+		return redacted
+	}
+	return s
+}
+
 // publicKeys are the kinds of public keys that settings name.
 var publicKeys = map[string]struct {
 	valid   func(string) bool

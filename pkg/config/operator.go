@@ -114,7 +114,7 @@ func readOperators(d *decoder, path string, v *conf.Value) (any, bool) {
 		case strings.HasPrefix(s, "eyJ"):
 			list = append(list, strings.TrimSpace(s))
 		case errors.Is(err, fs.ErrNotExist):
-			d.errorf(v.Pos, path, "no operator JWT, and no file, %q", s)
+			d.errorf(v.Pos, path, "no operator JWT, and no file, %q", shown(s))
 			return nil, false
 		default:
 			d.errorf(v.Pos, path, "reading the operator JWT: %v", err)
@@ -131,7 +131,7 @@ func readTrusted(d *decoder, path string, v *conf.Value) (any, bool) {
 	}
 	for _, k := range read.([]string) {
 		if !nkeys.IsValidPublicOperatorKey(k) {
-			d.errorf(v.Pos, path, "trust key %q is required to be a valid public operator nkey", k)
+			d.errorf(v.Pos, path, "trust key %q is required to be a valid public operator nkey", shown(k))
 			return nil, false
 		}
 	}
@@ -156,7 +156,7 @@ func readPreload(d *decoder, path string, v *conf.Value) (any, bool) {
 		case v == nil || v.Kind != conf.String:
 			d.errorf(pos, path, "want an account and its JWT")
 		case !nkeys.IsValidPublicAccountKey(account):
-			d.errorf(pos, path, "preload account key %q is not a valid public account nkey", account)
+			d.errorf(pos, path, "preload account key %q is not a valid public account nkey", shown(account))
 		default:
 			list = append(list, AccountJWT{account, strings.TrimSpace(v.Str)})
 		}
@@ -370,7 +370,7 @@ func (l *loader) validateOperator() {
 	}
 	for _, k := range o.PinnedAccounts {
 		if !nkeys.IsValidPublicAccountKey(k) {
-			l.fail("auth.pinned_accounts", "pinned account key %q is not a valid public account nkey", k)
+			l.fail("auth.pinned_accounts", "pinned account key %q is not a valid public account nkey", shown(k))
 		}
 	}
 	if n := c.LeafNodes; n != nil {

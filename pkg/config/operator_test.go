@@ -117,3 +117,28 @@ func TestOperatorRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestSeedsAreNotRepeated: a seed in the place of a public key does not get into a
+// message.
+func TestSeedsAreNotRepeated(t *testing.T) {
+	kp, err := nkeys.CreateOperator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := kp.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := string(b)
+	head := "operator: " + unsigned(`{}`) + "\nresolver: MEM\n"
+	for _, content := range []string{
+		"operator: " + seed, "trusted_keys: [" + seed + "]", "resolver_preload { " + seed + ": eyJ }",
+		head + "resolver_pinned_accounts: [" + seed + "]", "authorization { users: [{nkey: " + seed + "}] }",
+		"accounts { A { nkey: " + seed + " } }", "default_sentinel: " + seed, "leafnodes { authorization { nkey: " + seed + " } }",
+	} {
+		_, _, err := Load(LoadOptions{Daemon: Hubd, File: "a.conf", content: []byte(content)})
+		if err == nil || strings.Contains(err.Error(), seed) {
+			t.Errorf("%.30s: %v", content, err)
+		}
+	}
+}
