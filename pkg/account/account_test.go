@@ -283,3 +283,15 @@ func TestPrune(t *testing.T) {
 		t.Errorf("wrong %+v", wrong)
 	}
 }
+
+// TestTokenPositionOfPrivateExport: a private export stays private for accounts that
+// name themselves.
+func TestTokenPositionOfPrivateExport(t *testing.T) {
+	d := Definition{Name: "E", Exports: []Export{{Kind: Stream, Subject: "pos.*", TokenPosition: 2, Private: true, Accounts: []string{"A"}}}}
+	for importer, want := range map[string]bool{"A": true, "B": false} {
+		i := &Import{Kind: Stream, Subject: "pos." + importer}
+		if got := d.Export(importer, i) != nil; got != want {
+			t.Errorf("account %s: admitted %v, want %v", importer, got, want)
+		}
+	}
+}

@@ -197,8 +197,10 @@ func (e *Export) check() error {
 // admits tells whether the account may have the import, whose subject e covers.
 func (e *Export) admits(importer string, i *Import) bool {
 	if e.TokenPosition > 0 {
-		t, _ := subject.Token(i.Subject, e.TokenPosition-1)
-		return t == importer
+		// One more condition, not a way around the others.
+		if t, _ := subject.Token(i.Subject, e.TokenPosition-1); t != importer {
+			return false
+		}
 	}
 	switch {
 	case e.Admit != nil:
