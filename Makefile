@@ -57,9 +57,9 @@ fuzz:
 		done; \
 	done
 
-## make bench        speed beside the nats-server on PATH; BENCH="-h" shows its flags
-bench: build
-	$(GO) run ./test/bench $(BENCH)
+## make bench        speed beside the nats-server on PATH, written to docs/BENCHMARKS.md; BENCH="-h" shows its flags
+bench:
+	sh scripts/bench.sh $(BENCH)
 
 ## make lint         gofmt, vet, staticcheck
 lint:
