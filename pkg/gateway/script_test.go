@@ -30,7 +30,6 @@ type script struct {
 	t    *testing.T
 	site *site
 	conn *raw // that dialed us
-	lis  net.Listener
 	out  *raw // that we dialed
 	subs map[string]*broker.Sub
 }

@@ -1,5 +1,7 @@
 package operator
 
+//lint:file-ignore SA1019 tokens in use still carry the field To, and have to be read
+
 import (
 	"slices"
 	"strings"
