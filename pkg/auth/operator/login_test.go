@@ -546,12 +546,12 @@ func TestConnectionLimits(t *testing.T) {
 	if _, err := admits(t, op, leaf).Attach(&fake{}); !errors.Is(err, auth.ErrTooMany) {
 		t.Errorf("second leaf: %v", err)
 	}
-	three, detach := connect(t, op, show(t, u))
+	_, detach := connect(t, op, show(t, u))
 	if _, err := admits(t, op, show(t, u)).Attach(&fake{}); !errors.Is(err, auth.ErrTooMany) {
 		t.Errorf("fourth: %v", err)
 	}
 	detach()
-	three, _ = connect(t, op, show(t, u))
+	three, _ := connect(t, op, show(t, u))
 	a.Claims.Limits.Conn, a.Claims.Limits.LeafNodeConn = 1, -1
 	a.Claims.Limits.Subs, a.Claims.Limits.Payload = 5, 0
 	if _, _, err := op.Update(a.Token()); err != nil {
