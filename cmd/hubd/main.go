@@ -5,24 +5,19 @@ package main
 import (
 	"context"
 	"os"
-	"sync"
 
 	"github.com/banyanmq/banyan/pkg/auth"
-	"github.com/banyanmq/banyan/pkg/auth/operator"
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/cli"
 	"github.com/banyanmq/banyan/pkg/cli/keysjwt"
 	"github.com/banyanmq/banyan/pkg/client"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/daemon"
-	"github.com/banyanmq/banyan/pkg/leaf"
+	"github.com/banyanmq/banyan/pkg/daemon/intake"
 	"github.com/banyanmq/banyan/pkg/monitor"
-	"github.com/banyanmq/banyan/pkg/monitor/clientview"
-	"github.com/banyanmq/banyan/pkg/monitor/leafview"
 	"github.com/banyanmq/banyan/pkg/monitor/routeview"
 	"github.com/banyanmq/banyan/pkg/route"
 	"github.com/banyanmq/banyan/pkg/system"
-	"github.com/banyanmq/banyan/pkg/system/claims"
 )
 
 func main() {
@@ -37,30 +32,17 @@ func main() {
 }
 
 func build(p *daemon.Process) error {
-	users, err := authenticator(p)
+	in, err := intake.New(p)
 	if err != nil {
 		return err
+	}
+	if !p.Config.InOperatorMode() && auth.FromConfig(p.Config).PlaintextPasswords() {
+		p.Log.Warnf("Plaintext passwords detected, use nkeys or bcrypt")
 	}
 	if p.Config.Gateway != nil {
 		p.Log.Noticef("The gateway block is served by gwd: run it with the same file")
 	}
-	clients := client.New(client.Options{
-		Server: p.Server, Broker: p.Broker, Registry: p.Clients, URLs: p.ClientURLs,
-		Auth: users, Settings: p.Config, Log: p.Log,
-	})
-	hooks := monitor.Hooks{
-		Client: clientview.Details, ClientAddr: clients.Addr, SlowEvents: clientview.SlowEvents(clients),
-	}
-
-	var leafs *leaf.Service
-	if p.Config.LeafNodes != nil {
-		leafs = leaf.New(leaf.Options{
-			Server: p.Server, Broker: p.Broker, Registry: p.Leafs, Auth: users, LeafURLs: p.LeafURLs,
-			Settings: p.Config.LeafNodes, Limits: p.Config.Limits, Log: p.Log,
-			ConnectReports: p.Config.ConnectErrorReports, ReconnectReports: p.Config.ReconnectErrorReports,
-		})
-		hooks.Leaf, hooks.LeafAddr, hooks.LeafRemotes = leafview.Details, leafs.Addr, leafview.Remotes(leafs.Links)
-	}
+	clients, leafs, hooks := in.Clients, in.Leafs, in.Hooks
 
 	var routes *route.Service
 	if p.Config.Cluster != nil {
@@ -88,13 +70,7 @@ func build(p *daemon.Process) error {
 		if routes != nil && p.Clients.Len() > 0 {
 			routes.LameDuck()
 		}
-		duck := p.Config.LameDuck
-		var wg sync.WaitGroup
-		if leafs != nil {
-			wg.Go(func() { leafs.Drain(ctx, duck.Duration-duck.Grace) })
-		}
-		clients.Drain(ctx, duck.Duration, duck.Grace)
-		wg.Wait()
+		in.Drain(ctx)
 	}
 	p.Add(part)
 	if leafs != nil {
@@ -104,28 +80,6 @@ func build(p *daemon.Process) error {
 		p.Add(daemon.ServicePart(daemon.Mesh, "cluster listener", "cluster", scheme(p.Config.Cluster.TLS), routes))
 	}
 	return nil
-}
-
-// authenticator is who decides who connections are.
-func authenticator(p *daemon.Process) (auth.Authenticator, error) {
-	if p.Config.InOperatorMode() {
-		op, err := operator.Open(p.Config, p.Log)
-		if err != nil {
-			return nil, err
-		}
-		op.SetShare(p.Broker.Share)
-		tokens := claims.New(claims.Options{Server: p.Server, Config: p.Config, Broker: p.Broker, Operator: op, Log: p.Log})
-		p.Add(daemon.Part{Phase: daemon.Services, Name: "account resolver", Start: tokens.Start, Stop: func() {
-			tokens.Close()
-			op.Close()
-		}})
-		return op, nil
-	}
-	users := auth.FromConfig(p.Config)
-	if users.PlaintextPasswords() {
-		p.Log.Warnf("Plaintext passwords detected, use nkeys or bcrypt")
-	}
-	return users, nil
 }
 
 // scheme is that of an address in the ports file.

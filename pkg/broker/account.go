@@ -74,17 +74,6 @@ func (in *Interest) Sum(set Set, except Origin) (n int32) {
 	return n
 }
 
-// SumCluster adds up the shares of the classes in set that belong to the leaf
-// cluster; empty means those that belong to none.
-func (in *Interest) SumCluster(set Set, cluster string) (n int32) {
-	for i := range in.shares {
-		if s := &in.shares[i]; s.origin.Class&set != 0 && s.origin.Cluster == cluster {
-			n += s.n
-		}
-	}
-	return n
-}
-
 // Each calls f for each share.
 func (in *Interest) Each(f func(o Origin, n int32)) {
 	for _, s := range in.shares {

@@ -1,0 +1,83 @@
+// Package intake is what the daemons that take work in, hubd and leafd, have in
+// common: who connections are, the client listener, the leaf links, and how these
+// are drained together.
+package intake
+
+import (
+	"context"
+	"sync"
+
+	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/auth/operator"
+	"github.com/banyanmq/banyan/pkg/client"
+	"github.com/banyanmq/banyan/pkg/daemon"
+	"github.com/banyanmq/banyan/pkg/leaf"
+	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/monitor/clientview"
+	"github.com/banyanmq/banyan/pkg/monitor/leafview"
+	"github.com/banyanmq/banyan/pkg/system/claims"
+)
+
+// Intake is a daemon's clients and leaf links.
+type Intake struct {
+	Clients *client.Service
+	Leafs   *leaf.Service // nil: the settings have none
+	// Hooks show both in monitoring.
+	Hooks monitor.Hooks
+
+	p *daemon.Process
+}
+
+// New makes them from the settings of p. It adds the account resolver to p if there
+// is one; the two services are for the caller to add.
+func New(p *daemon.Process) (*Intake, error) {
+	users, err := authenticator(p)
+	if err != nil {
+		return nil, err
+	}
+	clients := client.New(client.Options{
+		Server: p.Server, Broker: p.Broker, Registry: p.Clients, URLs: p.ClientURLs,
+		Auth: users, Settings: p.Config, Log: p.Log,
+	})
+	in := &Intake{p: p, Clients: clients, Hooks: monitor.Hooks{
+		Client: clientview.Details, ClientAddr: clients.Addr, SlowEvents: clientview.SlowEvents(clients),
+	}}
+	if p.Config.LeafNodes != nil {
+		in.Leafs = leaf.New(leaf.Options{
+			Server: p.Server, Broker: p.Broker, Registry: p.Leafs, Auth: users, LeafURLs: p.LeafURLs,
+			Settings: p.Config.LeafNodes, Limits: p.Config.Limits, Log: p.Log,
+			ConnectReports: p.Config.ConnectErrorReports, ReconnectReports: p.Config.ReconnectErrorReports,
+		})
+		in.Hooks.Leaf, in.Hooks.LeafAddr, in.Hooks.LeafRemotes = leafview.Details, in.Leafs.Addr, leafview.Remotes(in.Leafs.Links)
+	}
+	return in, nil
+}
+
+// Drain sends clients and leaf nodes away over the time that the settings give.
+func (in *Intake) Drain(ctx context.Context) {
+	duck := in.p.Config.LameDuck
+	var wg sync.WaitGroup
+	if in.Leafs != nil {
+		wg.Go(func() { in.Leafs.Drain(ctx, duck.Duration-duck.Grace) })
+	}
+	in.Clients.Drain(ctx, duck.Duration, duck.Grace)
+	wg.Wait()
+}
+
+// authenticator is who decides who connections are.
+func authenticator(p *daemon.Process) (auth.Authenticator, error) {
+	if p.Config.InOperatorMode() {
+		op, err := operator.Open(p.Config, p.Log)
+		if err != nil {
+			return nil, err
+		}
+		op.SetShare(p.Broker.Share)
+		tokens := claims.New(claims.Options{Server: p.Server, Config: p.Config, Broker: p.Broker, Operator: op, Log: p.Log})
+		p.Add(daemon.Part{Phase: daemon.Services, Name: "account resolver", Start: tokens.Start, Stop: func() {
+			tokens.Close()
+			op.Close()
+		}})
+		return op, nil
+	}
+	return auth.FromConfig(p.Config), nil
+}
