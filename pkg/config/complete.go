@@ -26,6 +26,20 @@ func (l *loader) complete() {
 		c.completeLeafNodes()
 	}
 	c.completeBorder()
+	if c.HTTP.HTTPS.Enabled() {
+		if c.HTTP.Enabled() {
+			l.fail("monitor.https.port", "can't specify both HTTP (%d) and HTTPs (%d) ports", c.HTTP.Port, c.HTTP.HTTPS.Port)
+		}
+		c.HTTP.Port, c.HTTP.TLS = c.HTTP.HTTPS.Port, true
+		if c.HTTP.HTTPS.Host != "" {
+			c.HTTP.Host = c.HTTP.HTTPS.Host
+		}
+		c.HTTP.HTTPS = Listen{}
+	}
+	if c.HTTP.TLS && c.HTTP.Enabled() && c.ServerTLS() == nil {
+		l.fail(l.either("monitor.https.port", "monitor.tls"), "monitoring over HTTPS needs the certificate of clients.tls, in a gwd of gateway.tls or cluster.tls")
+	}
+	c.HTTP.Metrics.Path = "/" + strings.Trim(c.HTTP.Metrics.Path, "/")
 	if c.HTTP.Host == "" {
 		c.HTTP.Host = c.defaultHost()
 		if c.Client.Host != "" && c.Daemon != Leafd {
@@ -225,6 +239,9 @@ func (r *LeafRemote) complete(n *LeafNodes) {
 		r.Compression.RTTThresholds = defaultThresholds()
 	}
 	r.TLS.complete()
+	if r.TLS != nil && n.TLS != nil && len(r.TLS.PinnedCerts) == 0 {
+		r.TLS.PinnedCerts = n.TLS.PinnedCerts
+	}
 	if r.FirstInfoTimeout <= 0 {
 		r.FirstInfoTimeout = DefaultLeafFirstInfo
 	}

@@ -41,6 +41,9 @@ const (
 	DefaultConnectErrorReports   = 3600
 	DefaultReconnectErrorReports = 1
 
+	DefaultMetricsPath   = "/metrics"
+	DefaultMetricsSeries = 1000
+
 	DefaultBorderReadyTimeout = 5 * time.Second
 	DefaultBorderMissingHub   = 5 * time.Second
 	DefaultBorderCloseSpacing = 2 * time.Second

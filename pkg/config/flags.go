@@ -42,7 +42,7 @@ func referenceFlags() []flagDef {
 		{names: []string{"name", "server_name"}, short: "n", key: "server.name", usage: "name of this server (default: its id)"},
 		{names: []string{"pid"}, short: "P", key: "lifecycle.pid_file", usage: "file to write the process id to"},
 		{names: []string{"http_port"}, short: "m", key: "monitor.port", arg: "port", usage: "port for monitoring over HTTP"},
-		{names: []string{"https_port", "ms"}, later: true, usage: "port for monitoring over HTTPS"},
+		{names: []string{"https_port", "ms"}, key: "monitor.https.port", arg: "port", usage: "port for monitoring over HTTPS"},
 		{names: []string{"client_advertise"}, key: "clients.advertise", in: noClients, usage: "host:port told to clients of the cluster"},
 		{names: []string{"ports_file_dir"}, key: "lifecycle.ports_dir", usage: "directory to write the ports file to"},
 		{names: []string{"log"}, short: "l", key: "log.file", usage: "file to log to"},

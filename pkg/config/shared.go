@@ -22,7 +22,7 @@ func (l *loader) shareWithHub() {
 	}
 	c.Client, c.Auth, c.Accounts, c.LeafNodes = Client{}, Authorization{}, nil, nil
 	if !given("monitor.port") {
-		c.HTTP = HTTP{BasePath: c.HTTP.BasePath}
+		c.HTTP.Listen, c.HTTP.HTTPS, c.HTTP.TLS = Listen{}, Listen{}, false
 	}
 	if !given("profiling.port") {
 		c.ProfPort = 0

@@ -518,8 +518,53 @@ const (
 // HTTP is the monitoring listener.
 type HTTP struct {
 	Listen
+	// HTTPS is how the address was given when it is to be served with TLS; Load
+	// makes it the Listen above and sets TLS.
+	HTTPS Listen
+	// TLS serves with the certificate of clients, or in a gwd that of the border.
+	TLS bool
 	// BasePath has one leading and no trailing slash; "" serves at the root.
 	BasePath string
+	// Token must be shown for everything but /healthz; "" asks for none.
+	Token   Secret
+	Console ConsoleMode
+	Metrics Metrics
+}
+
+// ConsoleMode says whether the page for people is served.
+type ConsoleMode string
+
+// The modes. Auto serves it where only this machine can see it.
+const (
+	ConsoleAuto ConsoleMode = "auto"
+	ConsoleOn   ConsoleMode = "on"
+	ConsoleOff  ConsoleMode = "off"
+)
+
+// Metrics is what Prometheus may scrape.
+type Metrics struct {
+	Enabled bool
+	// Path below the base path, with one leading slash.
+	Path string
+	// PerAccount shows figures of each account.
+	PerAccount bool
+	// MaxSeries is how many accounts, and how many links, have figures of their
+	// own; the others are summed up as one.
+	MaxSeries int
+}
+
+// ServerTLS is the block whose certificate the monitoring listener shows, nil if
+// there is none.
+func (c *Config) ServerTLS() *TLS {
+	switch {
+	case c.Client.TLS != nil:
+		return c.Client.TLS
+	case c.Daemon == Gwd && c.Gateway != nil && c.Gateway.TLS != nil:
+		return c.Gateway.TLS
+	case c.Daemon == Gwd && c.Cluster != nil:
+		return c.Cluster.TLS
+	}
+	return nil
 }
 
 // LogFormat is how lines are written.

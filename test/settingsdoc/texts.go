@@ -313,6 +313,17 @@ var texts = map[string]text{
 	"monitor.port":      {means: tcpPort, kind: "integer"},
 	"monitor.base_path": {means: "what stands before /healthz, /varz and the others"},
 
+	"monitor.tls":                 {means: "serve monitor.listen over HTTPS, with the certificate of clients.tls; in a gwd of gateway.tls, else cluster.tls"},
+	"monitor.https.listen":        {means: "address for monitoring over HTTPS, in the place of monitor.listen"},
+	"monitor.https.host":          {means: host, def: "that of clients"},
+	"monitor.https.port":          {means: tcpPort, kind: "integer"},
+	"monitor.auth.token":          {means: "must be shown for everything but /healthz: as a bearer token, or as the password in a browser"},
+	"monitor.console":             {means: "the page for people at /ui; auto serves it if monitor.listen is a loopback address"},
+	"monitor.metrics.enabled":     {means: "metrics for Prometheus, see [METRICS.md](METRICS.md)"},
+	"monitor.metrics.path":        {means: "where they are, behind the base path"},
+	"monitor.metrics.per_account": {means: "with figures of each account"},
+	"monitor.metrics.max_series":  {means: "so many accounts, and so many links of a kind, have figures of their own; the rest is summed up as `other`"},
+
 	"log.level":         {means: "how much is said", def: "info"},
 	"log.debug":         {means: "as level: debug"},
 	"log.trace":         {means: "log the protocol"},
