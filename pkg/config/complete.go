@@ -98,6 +98,7 @@ func authTimeout(set time.Duration, t *TLS) time.Duration {
 
 func (c *Config) completeAuth() {
 	c.Auth.Timeout = authTimeout(c.Auth.Timeout, c.Client.TLS)
+	c.Auth.Callout.complete()
 	if c.NoSystemAccount {
 		c.SystemAccount = ""
 	} else if c.SystemAccount == "" {

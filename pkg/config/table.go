@@ -13,7 +13,7 @@ import (
 // without it.
 var rootScope = sync.OnceValue(func() *scope {
 	return newScope("", "unknown field %q", slices.Concat(
-		serverRows(), clientRows(), authRows(), operatorRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), operateRows(), laterRows(),
+		serverRows(), clientRows(), authRows(), whoisRows(), operatorRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), operateRows(), laterRows(),
 	))
 })
 
@@ -68,8 +68,6 @@ func authRows() []*option {
 		{yaml: "auth.no_auth_user", conf: "no_auth_user", kind: kString, in: noClients, field: "Auth.NoAuthUser"},
 		{yaml: "auth.system_account", conf: "system_account/system", kind: kString, field: "SystemAccount"},
 		{yaml: "auth.no_system_account", conf: "no_system_account/no_system/no_sys_acc", kind: kBool, field: "NoSystemAccount"},
-		{conf: "authorization.auth_callout/auth_hook", yaml: "auth.callout", kind: kLater, in: noClients, text: "logins decided by a service"},
-		{conf: "authorization.proxy_required", kind: kLater, in: noClients, text: "trusted proxies"},
 		{yaml: "accounts", conf: "accounts", kind: kList, item: accountScope, field: "Accounts"},
 	}
 }
@@ -182,7 +180,7 @@ func leafRows() []*option {
 		{yaml: "leafs.auth_timeout", conf: leaf("authorization.timeout"), kind: kSeconds, in: in, field: "LeafNodes.Auth.Timeout"},
 		{yaml: "leafs.users", conf: leaf("authorization.users"), kind: kList, item: leafUserScope, in: in, field: "LeafNodes.Auth.Users"},
 		{yaml: "leafs.nkey", conf: leaf("authorization.nkey"), kind: kCustom, read: readPublicKey("user"), in: in, field: "LeafNodes.Auth.NKey", text: "public key that leaf nodes prove to have"},
-		{conf: leaf("authorization.proxy_required"), kind: kLater, in: in, text: "trusted proxies"},
+		{yaml: "leafs.proxy_required", conf: leaf("authorization.proxy_required"), kind: kBool, in: in, field: "LeafNodes.Auth.ProxyRequired"},
 		{yaml: "leafs.min_version", conf: leaf("min_version/minimum_version"), kind: kCustom, read: readMinVersion, in: in, field: "LeafNodes.MinVersion"},
 		{yaml: "leafs.isolate", conf: leaf("isolate_leafnode_interest/isolate"), kind: kBool, in: in, field: "LeafNodes.Isolate"},
 		{yaml: "leafs.ping.interval", conf: leaf("ping_interval"), kind: kStrictDuration, in: in, field: "LeafNodes.PingInterval"},
@@ -253,7 +251,6 @@ func laterRows() []*option {
 		{yaml: "websocket", conf: "websocket/ws", kind: kLater, text: "WebSocket clients"},
 		{yaml: "mqtt", conf: "mqtt", kind: kLater, text: "MQTT clients"},
 		{yaml: "mappings", conf: "mappings/maps", kind: kCustom, read: readMappings, in: noClients, field: "Mappings"},
-		{conf: "proxies", kind: kLater, text: "trusted proxies"},
 		{conf: "ocsp ocsp_cache", kind: kLater, text: "OCSP"},
 		{conf: "feature_flags", kind: kLater, text: "streams"},
 		{yaml: "reload", conf: "reload", kind: kLater, text: "reload without restart"},

@@ -14,7 +14,7 @@ var userScope = checked(checkUser, newScope("user", "unknown field %q", []*optio
 	{yaml: "permissions", conf: "permissions/permission/authorization", kind: kCustom, read: readPermissions, field: "Permissions"},
 	{yaml: "connection_types", conf: "allowed_connection_types/connection_types/clients", kind: kCustom, read: readConnectionTypes, field: "AllowedConnectionTypes"},
 	{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("user"), field: "NKey"},
-	{yaml: "proxy_required", conf: "proxy_required", kind: kLater, text: "trusted proxies"},
+	{yaml: "proxy_required", conf: "proxy_required", kind: kBool, field: "ProxyRequired"},
 }))
 
 var accountScope = accounts()
@@ -119,7 +119,7 @@ var leafUserScope = checked(checkLeafUser, newScope("leaf user", "unknown field 
 	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
 	{yaml: "account", conf: "account", kind: kCustom, read: readAccount("authorization"), field: "Account"},
 	{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("user"), field: "NKey"},
-	{yaml: "proxy_required", conf: "proxy_required", kind: kLater, text: "trusted proxies"},
+	{yaml: "proxy_required", conf: "proxy_required", kind: kBool, field: "ProxyRequired"},
 }))
 
 var leafRemoteScope = checked(checkLeafRemote, newScope("upstream", "unknown field %q", append([]*option{

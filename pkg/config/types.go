@@ -184,6 +184,14 @@ type Authorization struct {
 	// NoAuthUser names the user that a client without credentials becomes.
 	NoAuthUser string
 }
+	// ProxyRequired: the one user, or who shows the token, must come through a
+	// trusted proxy.
+	ProxyRequired bool
+	// TrustedProxies are the public keys of proxies that may vouch for connections.
+	TrustedProxies []string
+	// Callout nil: the settings decide alone.
+	Callout     *Callout
+	FailedLogin FailedLogin
 
 // AuthRequired says whether clients must authenticate with the settings alone:
 // a single user, a token, users here or in an account, or operators.
@@ -191,7 +199,7 @@ func (c *Config) AuthRequired() bool {
 	if c.InOperatorMode() {
 		return true
 	}
-	if c.Auth.User != "" || c.Auth.Token != "" || len(c.Auth.Users) > 0 {
+	if c.Auth.User != "" || c.Auth.Token != "" || len(c.Auth.Users) > 0 || c.Auth.Callout != nil {
 		return true
 	}
 	for i := range c.Accounts {
@@ -232,6 +240,8 @@ type User struct {
 	// AllowedConnectionTypes empty means all.
 	AllowedConnectionTypes []ConnectionType
 }
+	// ProxyRequired: only through a trusted proxy.
+	ProxyRequired bool
 
 // Permissions of a user, or of routes (see [Cluster]).
 type Permissions struct {
@@ -456,6 +466,8 @@ type LeafAuth struct {
 	Users   []LeafUser
 	Timeout time.Duration
 }
+	// ProxyRequired: User or NKey must come through a trusted proxy.
+	ProxyRequired bool
 
 // LeafUser is one identity of a leaf node, as [User].
 type LeafUser struct {
@@ -465,6 +477,8 @@ type LeafUser struct {
 	// Account "" is "$G".
 	Account string
 }
+	// ProxyRequired: only through a trusted proxy.
+	ProxyRequired bool
 
 // LeafRemote is one link to a hub.
 type LeafRemote struct {

@@ -24,6 +24,8 @@ func (l *loader) validate() {
 	l.validateCluster()
 	l.validateDaemon()
 	l.validateSharing()
+	l.validateCallout()
+	l.validateFailedLogin()
 }
 
 // fail reports an error at the place where a key was set.
