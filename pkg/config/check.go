@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/banyanmq/banyan/pkg/config/conf"
 )
@@ -40,35 +39,15 @@ func Check(opts LoadOptions) *Report {
 
 // certificates loads every TLS block in the roles it has.
 func (l *loader) certificates() {
-	try := func(key string, t *TLS, listens bool) {
-		if t == nil {
-			return
-		}
+	for _, b := range l.cfg.TLSBlocks() {
 		var err error
-		if listens {
-			_, err = t.Server()
+		if b.Accepts {
+			_, err = b.TLS.Server()
 		} else {
-			_, err = t.Client("")
+			_, err = b.TLS.Client("")
 		}
 		if err != nil {
-			l.errorf(l.firstOrigin(key), key, "%v", err)
-		}
-	}
-	c := l.cfg
-	try("clients.tls", c.Client.TLS, true)
-	if c.Cluster != nil {
-		try("cluster.tls", c.Cluster.TLS, true)
-	}
-	if c.Gateway != nil && c.Daemon == Gwd {
-		try("gateway.tls", c.Gateway.TLS, true)
-		for i, r := range c.Gateway.Remotes {
-			try(fmt.Sprintf("gateway.remotes[%d].tls", i), r.TLS, false)
-		}
-	}
-	if c.LeafNodes != nil {
-		try("leafs.tls", c.LeafNodes.TLS, c.LeafNodes.Enabled())
-		for i, r := range c.LeafNodes.Remotes {
-			try(fmt.Sprintf("upstreams[%d].tls", i), r.TLS, false)
+			l.errorf(l.firstOrigin(b.Key), b.Key, "%v", err)
 		}
 	}
 }

@@ -143,6 +143,9 @@ func flatten(v reflect.Value, path string) []string {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			p := v.Type().Field(i).Name
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
 			if path != "" {
 				p = path + "." + p
 			}

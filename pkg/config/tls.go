@@ -1,16 +1,14 @@
 package config
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
-	"strings"
+	"reflect"
 	"time"
+
+	"github.com/banyanmq/banyan/pkg/tlsmaterial"
 )
 
 // HandshakeFirst says whether TLS comes before INFO.
@@ -68,88 +66,123 @@ type TLS struct {
 	Curves       []tls.CurveID
 	// ConnectionRateLimit is handshakes per second; 0 is unlimited.
 	ConnectionRateLimit int
+
+	// live is the material that is kept fresh; nil: nobody does.
+	live *tlsmaterial.Material
 }
 
 // ErrNotPinned is the handshake error when pinned_certs does not list the peer.
-var ErrNotPinned = errors.New("certificate not pinned")
-
-// Server builds the accepting side's configuration; it reads the files.
-func (t *TLS) Server() (*tls.Config, error) {
-	c, err := t.base()
-	if err != nil {
-		return nil, err
-	}
-	if len(c.Certificates) == 0 {
-		return nil, errors.New("tls: no certificate configured: set cert_file and key_file")
-	}
-	if t.Verify || t.VerifyAndMap || t.CheckKnownURLs || t.Mutual {
-		c.ClientAuth = tls.RequireAndVerifyClientCert
-	}
-	if c.ClientCAs, err = t.pool(); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// Client builds the dialing side's configuration for a server that is expected
-// to prove serverName; it reads the files.
-func (t *TLS) Client(serverName string) (*tls.Config, error) {
-	c, err := t.base()
-	if err != nil {
-		return nil, err
-	}
-	c.ServerName = serverName
-	c.InsecureSkipVerify = t.Insecure
-	if c.RootCAs, err = t.pool(); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-func (t *TLS) base() (*tls.Config, error) {
-	c := &tls.Config{
-		MinVersion:       max(t.MinVersion, tls.VersionTLS12),
-		CipherSuites:     slices.Clone(t.CipherSuites),
-		CurvePreferences: slices.Clone(t.Curves),
-	}
-	for _, p := range t.Certificates {
-		pair, err := tls.LoadX509KeyPair(p.CertFile, p.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("error parsing X509 certificate/key pair: %w", err)
-		}
-		c.Certificates = append(c.Certificates, pair)
-	}
-	if len(t.PinnedCerts) > 0 {
-		c.VerifyConnection = t.checkPinned
-	}
-	return c, nil
-}
-
-// pool is nil, the system's roots, without a CA file.
-func (t *TLS) pool() (*x509.CertPool, error) {
-	if t.CAFile == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(t.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("tls: read ca_file: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("failed to parse root ca certificate: no PEM certificate in %q", t.CAFile)
-	}
-	return pool, nil
-}
-
-func (t *TLS) checkPinned(s tls.ConnectionState) error {
-	if len(s.PeerCertificates) > 0 && slices.Contains(t.PinnedCerts, Fingerprint(s.PeerCertificates[0])) {
-		return nil
-	}
-	return ErrNotPinned
-}
+var ErrNotPinned = tlsmaterial.ErrNotPinned
 
 // Fingerprint is the form of a certificate that pinned_certs lists.
-func Fingerprint(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	return strings.ToLower(hex.EncodeToString(sum[:]))
+func Fingerprint(cert *x509.Certificate) string { return tlsmaterial.Fingerprint(cert) }
+
+// Server is the accepting side's configuration. Of a block that is kept fresh (see
+// [TLS.Keep]) each handshake takes what is current when it begins; else the files
+// are read now, once.
+func (t *TLS) Server() (*tls.Config, error) { return t.Material().Server() }
+
+// Public is Server for listeners that ask nobody for a certificate, as monitoring
+// does, whatever the block says of clients.
+func (t *TLS) Public() (*tls.Config, error) { return t.Material().Public() }
+
+// Client is the configuration for one dial of a server that is expected to prove
+// serverName. Of a block that is not kept fresh the files are read now.
+func (t *TLS) Client(serverName string) (*tls.Config, error) { return t.Material().Client(serverName) }
+
+// Material is what the block gives to handshakes: the one that is kept fresh, or
+// else one that was not read yet.
+func (t *TLS) Material() *tlsmaterial.Material {
+	if t.live != nil {
+		return t.live
+	}
+	return tlsmaterial.New("tls", t.material())
+}
+
+// Keep makes k keep the block's material fresh. name stands in log lines. Before
+// the block is used only; copies of the block made later share its material.
+func (t *TLS) Keep(k *tlsmaterial.Keeper, name string) { t.live = k.Material(name, t.material()) }
+
+// Prepare reads what next names, as a replacement of what this block gives to
+// handshakes. commit makes it so, for handshakes that begin then, and can't fail;
+// next then shares this block's material. Before commit nothing changes, so that
+// all blocks can be prepared first and none be replaced if one can't be read. The
+// block must be kept fresh.
+func (t *TLS) Prepare(next *TLS) (commit func(), err error) {
+	if t.live == nil {
+		return nil, errors.New("tls: the block's material is not kept, it can't be replaced")
+	}
+	n, err := t.live.Prepare(next.material())
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		n.Commit()
+		next.live = t.live
+	}, nil
+}
+
+// Same tells whether two blocks say the same, whether kept fresh or not.
+func (t *TLS) Same(o *TLS) bool {
+	if t == nil || o == nil {
+		return t == o
+	}
+	a, b := *t, *o
+	a.live, b.live = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
+func (t *TLS) material() tlsmaterial.Settings {
+	s := tlsmaterial.Settings{
+		CAFile:       t.CAFile,
+		Verify:       t.Verify || t.VerifyAndMap || t.CheckKnownURLs || t.Mutual,
+		Insecure:     t.Insecure,
+		Pinned:       t.PinnedCerts,
+		MinVersion:   t.MinVersion,
+		CipherSuites: t.CipherSuites,
+		Curves:       t.Curves,
+	}
+	for _, p := range t.Certificates {
+		s.Pairs = append(s.Pairs, tlsmaterial.Pair(p))
+	}
+	return s
+}
+
+// TLSBlock is a tls block and where it stands.
+type TLSBlock struct {
+	// Key is the path in YAML.
+	Key string
+	TLS *TLS
+	// Accepts says that a listener shows its certificate.
+	Accepts bool
+}
+
+// TLSBlocks are the tls blocks that the daemon uses.
+func (c *Config) TLSBlocks() []TLSBlock {
+	var all []TLSBlock
+	add := func(key string, t *TLS, accepts bool) {
+		if t != nil {
+			all = append(all, TLSBlock{key, t, accepts})
+		}
+	}
+	add("clients.tls", c.Client.TLS, true)
+	if c.Cluster != nil {
+		add("cluster.tls", c.Cluster.TLS, true)
+	}
+	if c.Gateway != nil && c.Daemon == Gwd {
+		add("gateway.tls", c.Gateway.TLS, true)
+		for i, r := range c.Gateway.Remotes {
+			add(fmt.Sprintf("gateway.remotes[%d].tls", i), r.TLS, false)
+		}
+	}
+	if c.LeafNodes != nil {
+		add("leafs.tls", c.LeafNodes.TLS, c.LeafNodes.Enabled())
+		for i, r := range c.LeafNodes.Remotes {
+			add(fmt.Sprintf("upstreams[%d].tls", i), r.TLS, false)
+		}
+	}
+	if c.Operator != nil {
+		add("auth.resolver_tls", c.Operator.ResolverTLS, false)
+	}
+	return all
 }

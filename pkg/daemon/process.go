@@ -19,6 +19,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/tlsmaterial"
 	"github.com/banyanmq/banyan/pkg/version"
 )
 
@@ -74,6 +75,9 @@ type Process struct {
 	Gateways *link.Registry
 	Leafs    *link.Registry
 
+	// TLS keeps the material of the settings' tls blocks fresh.
+	TLS *tlsmaterial.Keeper
+
 	log      *logging.Log
 	parts    []Part
 	started  int
@@ -103,6 +107,10 @@ func New(cfg *config.Config) (*Process, error) {
 			return nil, err
 		}
 	}
+	secure := tlsmaterial.NewKeeper(tlsmaterial.Options{Log: lg.Logger()})
+	for _, block := range cfg.TLSBlocks() {
+		block.TLS.Keep(secure, block.Key)
+	}
 	closed := cfg.Client.MaxClosed
 	return &Process{
 		Config:      cfg,
@@ -116,6 +124,7 @@ func New(cfg *config.Config) (*Process, error) {
 		Routes:      link.NewRegistry(closed),
 		Gateways:    link.NewRegistry(closed),
 		Leafs:       link.NewRegistry(closed),
+		TLS:         secure,
 		log:         lg,
 		draining:    make(chan struct{}),
 	}, nil
@@ -216,6 +225,7 @@ func (p *Process) startFailed(err error) error {
 }
 
 func (p *Process) startParts() error {
+	p.TLS.Start()
 	for i := range p.parts {
 		part := &p.parts[i]
 		if err := part.Start(); err != nil {
@@ -288,6 +298,7 @@ func (p *Process) Stop() {
 		}
 	}
 	p.started = 0
+	p.TLS.Close()
 	if p.portFile != "" {
 		os.Remove(p.portFile)
 	}

@@ -287,7 +287,7 @@ func (l *conn) laterInfo(arg []byte) *ending {
 	return nil
 }
 
-// tlsConfig is made for each connection, so that files that were replaced are used.
+// tlsConfig is made for each connection, of the material that is current.
 func (r *remote) tlsConfig(name string) (*tls.Config, error) {
 	t := config.TLS{}
 	if r.cfg.TLS != nil {

@@ -1,11 +1,9 @@
 package monitor
 
 import (
-	"crypto/x509"
 	"net"
 	"net/url"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/config"
@@ -318,48 +316,36 @@ func tlsVarz(t *config.TLS) TLSVarz {
 	return TLSVarz{TLSTimeout: tlsTimeout(t), TLSRequired: t != nil, TLSVerify: verifies(t)}
 }
 
-// expiry finds out until when the certificates of listeners hold. The files are
-// read once, as listeners do.
-type expiry struct {
-	once  [kinds]func() *time.Time
-	block [kinds]*config.TLS
-}
+// expiry finds out until when the certificates of listeners hold, as they are now.
+type expiry struct{ block [kinds]*config.TLS }
 
 func (e *expiry) watch(c *config.Config) {
-	blocks := [kinds]*config.TLS{clients: c.Client.TLS}
+	e.block = [kinds]*config.TLS{clients: c.Client.TLS}
 	if c.Cluster != nil {
-		blocks[routes] = c.Cluster.TLS
+		e.block[routes] = c.Cluster.TLS
 	}
 	if c.Gateway != nil {
-		blocks[gateways] = c.Gateway.TLS
+		e.block[gateways] = c.Gateway.TLS
 	}
 	if c.LeafNodes != nil {
-		blocks[leafs] = c.LeafNodes.TLS
-	}
-	e.block = blocks
-	for k, t := range blocks {
-		e.once[k] = sync.OnceValue(func() *time.Time { return notAfter(t) })
+		e.block[leafs] = c.LeafNodes.TLS
 	}
 }
 
 func (e *expiry) of(t *config.TLS) *time.Time {
 	for k := range e.block {
 		if t != nil && e.block[k] == t {
-			return e.once[k]()
+			return notAfter(t)
 		}
 	}
 	return nil
 }
 
 func notAfter(t *config.TLS) *time.Time {
-	c, err := t.Server()
-	if err != nil || len(c.Certificates) == 0 || len(c.Certificates[0].Certificate) == 0 {
+	at, ok := t.Material().NotAfter()
+	if !ok {
 		return nil
 	}
-	cert, err := x509.ParseCertificate(c.Certificates[0].Certificate[0])
-	if err != nil {
-		return nil
-	}
-	at := cert.NotAfter.UTC()
+	at = at.UTC()
 	return &at
 }

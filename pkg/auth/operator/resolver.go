@@ -2,9 +2,11 @@ package operator
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -116,17 +118,31 @@ const maxToken = jwt.MaxTokenSize
 func NewURL(r config.Resolver, secure *config.TLS) (*URL, error) {
 	t := &http.Transport{MaxIdleConns: 10, IdleConnTimeout: 30 * time.Second, Proxy: http.ProxyFromEnvironment}
 	if secure != nil {
-		cfg, err := secure.Client("")
-		if err != nil {
+		if _, err := secure.Client(""); err != nil {
 			return nil, fmt.Errorf("TLS of the URL resolver: %w", err)
 		}
-		t.TLSClientConfig = cfg
+		t.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return dialTLS(ctx, secure, network, addr)
+		}
 	}
 	u := &URL{base: strings.TrimSuffix(r.URL, "/") + "/", client: &http.Client{Transport: t, Timeout: r.Timeout}}
 	if _, err := u.get(context.Background(), ""); err != nil {
 		return nil, fmt.Errorf("could not fetch from the account resolver: %w", err)
 	}
 	return u, nil
+}
+
+// dialTLS takes the material that is current for each connection.
+func dialTLS(ctx context.Context, secure *config.TLS, network, addr string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := secure.Client(host)
+	if err != nil {
+		return nil, err
+	}
+	return (&tls.Dialer{Config: cfg}).DialContext(ctx, network, addr)
 }
 
 // Fetch implements Resolver.

@@ -1,0 +1,281 @@
+package tlsmaterial
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// DefaultInterval is the time between two looks at the files.
+const DefaultInterval = 5 * time.Second
+
+// Log is where a Keeper says what it did.
+type Log interface {
+	Noticef(format string, args ...any)
+	Warnf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+// Options of a Keeper. The zero value works.
+type Options struct {
+	Log      Log
+	Interval time.Duration    // default DefaultInterval
+	Now      func() time.Time // default time.Now; when certificates are judged
+}
+
+// Keeper watches the files of materials.
+type Keeper struct {
+	o Options
+
+	mu   sync.Mutex
+	list []*Material
+
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// NewKeeper makes a Keeper; nothing is watched before Start.
+func NewKeeper(o Options) *Keeper {
+	if o.Interval <= 0 {
+		o.Interval = DefaultInterval
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = silence{}
+	}
+	return &Keeper{o: o}
+}
+
+// Material makes a Material whose files are watched until Release.
+func (k *Keeper) Material(name string, s Settings) *Material {
+	m := New(name, s)
+	m.keeper = k
+	k.mu.Lock()
+	k.list = append(k.list, m)
+	k.mu.Unlock()
+	return m
+}
+
+// Start begins to watch. Materials may be made before and after.
+func (k *Keeper) Start() {
+	k.stop = make(chan struct{})
+	k.done.Go(k.run)
+}
+
+// Close ends the watching. What is current stays usable.
+func (k *Keeper) Close() {
+	if k.stop == nil {
+		return
+	}
+	close(k.stop)
+	k.done.Wait()
+	k.stop = nil
+}
+
+func (k *Keeper) run() {
+	t := time.NewTicker(k.o.Interval)
+	defer t.Stop()
+	for {
+		for _, m := range k.materials() {
+			k.look(m)
+		}
+		select {
+		case <-k.stop:
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (k *Keeper) materials() []*Material {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.list)
+}
+
+func (k *Keeper) forget(m *Material) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.list = slices.DeleteFunc(k.list, func(x *Material) bool { return x == m })
+}
+
+// Reload reads the files of all materials anew, changed or not. On an error
+// nothing is replaced anywhere.
+func (k *Keeper) Reload() error {
+	var all []*Next
+	for _, m := range k.materials() {
+		n, err := m.Prepare(m.Settings())
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		all = append(all, n)
+	}
+	for _, n := range all {
+		n.Commit()
+	}
+	return nil
+}
+
+// watch is what the keeper's goroutine remembers of a material.
+type watch struct {
+	seen    string // stamps of the files when they were last taken
+	failing string // stamps with which reading failed
+	said    bool   // that it failed
+	warned  map[string]time.Time
+}
+
+// look replaces a material whose files changed. A pair is often written one file
+// after the other: what does not fit is tried once more before it is an error.
+func (k *Keeper) look(m *Material) {
+	n := m.current.Load()
+	if n == nil {
+		return // nobody has used it yet
+	}
+	defer k.expiry(m)
+	w := &m.watch
+	now := stamps(n.settings)
+	if w.seen == "" {
+		// The first look: whether the files are those that were read is not known.
+		if fresh, err := read(n.settings); err == nil && fresh.digest == n.digest {
+			w.seen = now
+			return
+		}
+	}
+	if now == w.seen {
+		w.failing = ""
+		return
+	}
+	next, err := m.Prepare(n.settings)
+	switch {
+	case err == nil:
+		w.seen, w.failing = now, ""
+		if next.snapshot.digest != n.digest && m.current.Load() == n {
+			next.Commit()
+		}
+	case w.failing != now:
+		w.failing, w.said = now, false
+	case !w.said:
+		w.said = true
+		k.o.Log.Errorf("%s: new files are not used, the former certificates stay: %v", m.name, err)
+	}
+}
+
+// stamps tell whether a file was changed or replaced. Links are followed.
+func stamps(s Settings) string {
+	var b strings.Builder
+	for _, f := range s.files() {
+		i, err := os.Stat(f)
+		if err != nil {
+			fmt.Fprintf(&b, "%v;", err)
+			continue
+		}
+		fmt.Fprintf(&b, "%s %d %d;", identity(i), i.Size(), i.ModTime().UnixNano())
+	}
+	return b.String()
+}
+
+func (s *Settings) files() []string {
+	var all []string
+	for _, p := range s.Pairs {
+		all = append(all, p.CertFile, p.KeyFile)
+	}
+	if s.CAFile != "" {
+		all = append(all, s.CAFile)
+	}
+	return all
+}
+
+// replaced says what is new.
+func (k *Keeper) replaced(m *Material, old, now *snapshot) {
+	if old == nil {
+		return
+	}
+	for i := range now.certs {
+		c := now.certs[i].Leaf
+		if slices.ContainsFunc(old.certs, func(o tls.Certificate) bool { return o.Leaf.Equal(c) }) {
+			continue
+		}
+		k.o.Log.Noticef("%s: new certificate %q, valid until %s, for connections from now on", m.name, subject(c), date(c.NotAfter))
+	}
+	if !slices.EqualFunc(old.cas, now.cas, (*x509.Certificate).Equal) {
+		var names []string
+		for _, c := range now.cas {
+			names = append(names, fmt.Sprintf("%q until %s", subject(c), date(c.NotAfter)))
+		}
+		if len(names) == 0 {
+			names = []string{"the system's"}
+		}
+		k.o.Log.Noticef("%s: new authorities: %s", m.name, strings.Join(names, ", "))
+	}
+}
+
+const day = 24 * time.Hour
+
+// expiry warns once a day of certificates that end soon. One that lives shorter
+// than a quarter of a year, and is meant to be replaced often, is soon over when
+// less than a third of its life is left.
+func (k *Keeper) expiry(m *Material) {
+	n := m.current.Load()
+	now := k.o.Now()
+	check := func(what string, c *x509.Certificate) {
+		left, life := c.NotAfter.Sub(now), c.NotAfter.Sub(c.NotBefore)
+		if left > min(30*day, life/3) {
+			return
+		}
+		key := string(c.Raw)
+		if at, ok := m.watch.warned[key]; ok && now.Sub(at) < day {
+			return
+		}
+		if m.watch.warned == nil {
+			m.watch.warned = map[string]time.Time{}
+		}
+		m.watch.warned[key] = now
+		switch {
+		case left <= 0:
+			k.o.Log.Errorf("%s: %s %q expired on %s: put a new one in its file, it is picked up without a restart", m.name, what, subject(c), date(c.NotAfter))
+		case left <= min(7*day, life/10):
+			k.o.Log.Errorf("%s: %s %q expires in %s, on %s", m.name, what, subject(c), span(left), date(c.NotAfter))
+		default:
+			k.o.Log.Warnf("%s: %s %q expires in %s, on %s", m.name, what, subject(c), span(left), date(c.NotAfter))
+		}
+	}
+	for i := range n.certs {
+		check("certificate", n.certs[i].Leaf)
+	}
+	for _, c := range n.cas {
+		check("authority", c)
+	}
+}
+
+func subject(c *x509.Certificate) string {
+	if s := c.Subject.String(); s != "" {
+		return s
+	}
+	if len(c.URIs) > 0 {
+		return c.URIs[0].String()
+	}
+	return strings.Join(c.DNSNames, ",")
+}
+
+func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// span is a time left, in days where there are some.
+func span(d time.Duration) string {
+	if d >= 2*day {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.Round(time.Minute).String()
+}
+
+type silence struct{}
+
+func (silence) Noticef(string, ...any) {}
+func (silence) Warnf(string, ...any)   {}
+func (silence) Errorf(string, ...any)  {}

@@ -1,0 +1,164 @@
+package tlsmaterial
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// snapshot is everything that handshakes need, read at one time. It is never
+// changed once it is current.
+type snapshot struct {
+	settings Settings
+	certs    []tls.Certificate // with Leaf
+	roots    *x509.CertPool    // nil: the system's
+	cas      []*x509.Certificate
+	// digest is over the content of certificates and authorities: equal for files
+	// that were only touched.
+	digest [sha256.Size]byte
+
+	server *tls.Config
+	public *tls.Config // of a listener that asks for no certificates
+	client *tls.Config // without ServerName
+}
+
+// read makes a snapshot of what the settings name.
+func read(s Settings) (*snapshot, error) {
+	n := &snapshot{settings: s}
+	h := sha256.New()
+	for _, p := range s.Pairs {
+		pair, err := tls.LoadX509KeyPair(p.CertFile, p.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("error parsing X509 certificate/key pair: %w", err)
+		}
+		n.certs = append(n.certs, pair)
+		for _, der := range pair.Certificate {
+			h.Write(der)
+		}
+	}
+	if s.CAFile != "" {
+		var err error
+		if n.cas, err = readAuthorities(s.CAFile); err != nil {
+			return nil, err
+		}
+		n.roots = x509.NewCertPool()
+		for _, ca := range n.cas {
+			n.roots.AddCert(ca)
+			h.Write(ca.Raw)
+		}
+	}
+	h.Sum(n.digest[:0])
+	n.configure()
+	return n, nil
+}
+
+// readAuthorities reads the certificates of a PEM file. Those that can't be parsed
+// are passed over, as long as one can.
+func readAuthorities(file string) ([]*x509.Certificate, error) {
+	rest, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("tls: read ca_file: %w", err)
+	}
+	var list []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+			list = append(list, c)
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("failed to parse root ca certificate: no PEM certificate in %q", file)
+	}
+	return list, nil
+}
+
+// configure makes the configurations of both sides.
+func (n *snapshot) configure() {
+	base := tls.Config{
+		Certificates:     n.certs,
+		MinVersion:       max(n.settings.MinVersion, tls.VersionTLS12),
+		CipherSuites:     slices.Clone(n.settings.CipherSuites),
+		CurvePreferences: slices.Clone(n.settings.Curves),
+		// Full records: small ones cost many times as much a byte.
+		DynamicRecordSizingDisabled: true,
+	}
+	n.public = base.Clone()
+	n.server = base.Clone()
+	n.server.ClientCAs = n.roots
+	if n.settings.Verify {
+		n.server.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	n.server.VerifyConnection = func(c tls.ConnectionState) error { return n.verify(c, true) }
+
+	n.client = base.Clone()
+	n.client.RootCAs = n.roots
+	n.client.InsecureSkipVerify = n.settings.Insecure
+	n.client.VerifyConnection = func(c tls.ConnectionState) error { return n.verify(c, false) }
+}
+
+// verify is what a handshake asks beyond the chain of the peer's certificate.
+func (n *snapshot) verify(c tls.ConnectionState, accepted bool) error {
+	// A resumed session stands on a verification of long ago, maybe by authorities
+	// that are no longer trusted.
+	if c.DidResume {
+		if err := n.verifyChain(c, accepted); err != nil {
+			return err
+		}
+	}
+	return n.verifyPinned(c)
+}
+
+// verifyChain verifies the peer's certificate as the handshake of a new session does.
+func (n *snapshot) verifyChain(c tls.ConnectionState, accepted bool) error {
+	if accepted && !n.settings.Verify || !accepted && n.settings.Insecure {
+		return nil
+	}
+	if len(c.PeerCertificates) == 0 {
+		return fmt.Errorf("tls: the peer has shown no certificate")
+	}
+	o := x509.VerifyOptions{Roots: n.roots, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if accepted {
+		o.KeyUsages[0] = x509.ExtKeyUsageClientAuth
+	} else {
+		o.DNSName = c.ServerName
+	}
+	for _, cert := range c.PeerCertificates[1:] {
+		o.Intermediates.AddCert(cert)
+	}
+	if _, err := c.PeerCertificates[0].Verify(o); err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: c.PeerCertificates, Err: err}
+	}
+	return nil
+}
+
+func (n *snapshot) verifyPinned(c tls.ConnectionState) error {
+	if len(n.settings.Pinned) == 0 {
+		return nil
+	}
+	if len(c.PeerCertificates) > 0 && slices.Contains(n.settings.Pinned, Fingerprint(c.PeerCertificates[0])) {
+		return nil
+	}
+	return ErrNotPinned
+}
+
+// notAfter is when the first of the certificates that are shown ends; ok is false
+// without any.
+func (n *snapshot) notAfter() (at time.Time, ok bool) {
+	for i := range n.certs {
+		if c := n.certs[i].Leaf; c != nil && (!ok || c.NotAfter.Before(at)) {
+			at, ok = c.NotAfter, true
+		}
+	}
+	return at, ok
+}
