@@ -17,6 +17,8 @@ type OptionInfo struct {
 	Env, Flag string
 	Kind      string
 	Default   string
+	// Reload says that a reload applies it, without a restart.
+	Reload bool
 	// Status is "" for settings that work, else "not supported yet" or "no effect".
 	Status string
 	Help   string
@@ -32,33 +34,41 @@ type ListInfo struct {
 // Options lists the settings of a daemon in the order of the table, without
 // those inside of lists.
 func Options(d Daemon) []OptionInfo {
-	return rowsOf(rootScope(), d, true)
+	return rowsOf(rootScope(), d, "")
 }
 
 // Lists describes the items of a daemon's lists, those inside of items included.
 func Lists(d Daemon) []ListInfo {
-	return lists(rootScope(), d, "")
+	return lists(rootScope(), d, "", "")
 }
 
-func lists(s *scope, d Daemon, prefix string) []ListInfo {
+// lists gives each list the field of the outermost one that it is in.
+func lists(s *scope, d Daemon, prefix, outer string) []ListInfo {
 	var all []ListInfo
 	for _, o := range s.rows {
 		if o.kind == kList && o.in.has(d) {
 			key := prefix + o.key()
-			all = append(all, ListInfo{Key: key, Options: rowsOf(o.item, d, false)})
-			all = append(all, lists(o.item, d, key+"[].")...)
+			field := outer
+			if field == "" {
+				field = o.field
+			}
+			all = append(all, ListInfo{Key: key, Options: rowsOf(o.item, d, field)})
+			all = append(all, lists(o.item, d, key+"[].", field)...)
 		}
 	}
 	return all
 }
 
-func rowsOf(s *scope, d Daemon, root bool) []OptionInfo {
+// rowsOf lists the rows of a scope, whose items are in a field of the root; "" is the
+// root itself.
+func rowsOf(s *scope, d Daemon, field string) []OptionInfo {
+	root := field == ""
 	var list []OptionInfo
 	for _, o := range s.rows {
 		if !o.in.has(d) || o.kind == kBlock {
 			continue
 		}
-		info := OptionInfo{Key: o.key(), Conf: strings.Fields(o.conf), Kind: kindWords[o.kind], Help: o.text}
+		info := OptionInfo{Key: o.key(), Conf: strings.Fields(o.conf), Kind: kindWords[o.kind], Help: o.text, Reload: reloads(o, d, field)}
 		if names := strings.Fields(o.yaml); len(names) > 1 {
 			info.Aliases = names[1:]
 		}

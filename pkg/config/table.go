@@ -234,6 +234,7 @@ func operateRows() []*option {
 		{yaml: "lifecycle.drain", conf: "lame_duck_duration", kind: kStrictDuration, def: DefaultLameDuckDuration, field: "LameDuck.Duration"},
 		{yaml: "lifecycle.drain_grace", conf: "lame_duck_grace_period", kind: kStrictDuration, def: DefaultLameDuckGrace, field: "LameDuck.Grace"},
 		{yaml: "lifecycle.drain_on_term", conf: "lame_duck_on_term", kind: kBool, field: "LameDuck.OnTerm"},
+		{yaml: "reload.watch", conf: "reload.watch", kind: kBool, field: "Reload.Watch"},
 		{yaml: "profiling.port", conf: "prof_port", kind: kCustom, read: readPort, field: "ProfPort"},
 		{yaml: "profiling.block_rate", conf: "prof_block_rate", kind: kLater, text: "block profiles"},
 
@@ -253,6 +254,5 @@ func laterRows() []*option {
 		{yaml: "mappings", conf: "mappings/maps", kind: kCustom, read: readMappings, in: noClients, field: "Mappings"},
 		{conf: "ocsp ocsp_cache", kind: kLater, text: "OCSP"},
 		{conf: "feature_flags", kind: kLater, text: "streams"},
-		{yaml: "reload", conf: "reload", kind: kLater, text: "reload without restart"},
 	}
 }

@@ -67,6 +67,7 @@ type Config struct {
 	HTTP     HTTP
 	Log      Log
 	LameDuck LameDuck
+	Reload   Reload
 
 	// ConnectErrorReports: the first failed dial of a peer is logged, then one
 	// in so many. ReconnectErrorReports: the same after a lost connection.
@@ -610,6 +611,12 @@ type Log struct {
 	MaxFiles int
 	// MaxTracedMsgLen cuts traced payloads; 0 is unlimited.
 	MaxTracedMsgLen int
+}
+
+// Reload is when settings are read again without being asked to.
+type Reload struct {
+	// Watch reloads when a file that the settings were read from has changed.
+	Watch bool
 }
 
 // LameDuck is the slow way to stop.

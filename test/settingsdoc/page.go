@@ -37,7 +37,7 @@ func Page() ([]byte, error) {
 		if note := notes[s.title]; note != "" {
 			b.WriteString(note + "\n\n")
 		}
-		b.WriteString("| setting | type | default | in | .conf | meaning |\n|---|---|---|---|---|---|\n")
+		b.WriteString("| setting | type | default | in | reload | .conf | meaning |\n|---|---|---|---|---|---|---|\n")
 		for _, r := range s.rows {
 			t := texts[r.text]
 			used[r.text] = true
@@ -47,7 +47,8 @@ func Page() ([]byte, error) {
 			if t.means == "" {
 				missing = append(missing, r.text)
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.names(), kind(r, t), defaultOf(r, t), in(r.daemons), confNames(r), cell(t.means))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n",
+				r.names(), kind(r, t), defaultOf(r, t), in(r.daemons), reload(r), confNames(r), cell(t.means))
 		}
 	}
 	b.WriteString(idleIntro)
@@ -76,6 +77,9 @@ func gather() (sections []*section, later, idle []*row) {
 	add := func(title string, d config.Daemon, o config.OptionInfo, text string, root bool) {
 		id := title + " " + o.Key + " " + strings.Join(o.Conf, " ")
 		if r := rows[id]; r != nil {
+			if title != tlsTitle {
+				r.Reload = r.Reload && o.Reload // hubd does nothing with a gateway block
+			}
 			if !slices.Contains(r.daemons, string(d)) {
 				r.daemons = append(r.daemons, string(d))
 			}
@@ -203,6 +207,14 @@ func in(daemons []string) string {
 		return "all"
 	}
 	return strings.Join(daemons, ", ")
+}
+
+// reload says whether a reload applies a setting.
+func reload(r *row) string {
+	if r.Reload {
+		return "yes"
+	}
+	return "no"
 }
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }

@@ -29,6 +29,8 @@ func title(block string) string {
 	switch block {
 	case "listen":
 		return "clients"
+	case "reload":
+		return "lifecycle"
 	case "profiling", "connect_error_reports", "reconnect_error_reports", "":
 		return "everything else"
 	}
@@ -73,6 +75,9 @@ The short flags of nats-server (` + "`-p`, `-a`, `-m`" + ` and so on) are in ` +
 **Types.** A *duration* has a unit (` + "`250ms`, `30s`, `2m`" + `); in .conf some are also whole seconds. A *size* is bytes, or has a unit
 (` + "`64KiB`, `1MiB`, `2GB`" + `). An *address* is ` + "`host:port`" + ` or a port; port ` + "`-1`" + ` is one that the kernel chooses, to be found in the ports file.
 A *secret* is a string, or in YAML ` + "`{env: NAME}` or `{file: path}`" + `; it is never logged.
+
+**Reload.** SIGHUP, ` + "`hubd reload`" + ` and ` + "`$SYS.REQ.SERVER.<id>.RELOAD`" + ` read the file again. The column reload says which settings that
+applies; a change of any other refuses the whole reload, and nothing changes. A listener is never opened or closed by one.
 
 **Blocks switch listeners on.** Only the client port is open by default. ` + "`cluster`, `gateway`, `leafs` and `monitor`" + ` open theirs when
 they are written and have an address.
@@ -184,12 +189,12 @@ var texts = map[string]text{
 	"auth.users[].password":         {means: "in clear or a bcrypt hash", kind: "secret"},
 	"auth.users[].permissions":      {means: "publish and subscribe: a list of subjects, or {allow, deny}; allow_responses: true or {max, expires}", kind: subj, def: "everything"},
 	"auth.users[].nkey":             {means: "public key (U...) that the user proves to have, instead of name and password"},
+	"auth.users[].proxy_required":   {means: "only through a trusted proxy"},
 	"auth.users[].connection_types": {means: "STANDARD, LEAFNODE, ...; empty is all", kind: "strings"},
 
 	"accounts[].exports":                          {means: "what other accounts may import, see the items of accounts[].exports", kind: "list"},
 	"accounts[].imports":                          {means: "what it takes from other accounts, see the items of accounts[].imports", kind: "list"},
 	"accounts[].mappings":                         {means: "subjects that its messages are published to instead: FROM: TO, or FROM: [{destination, weight, cluster}]", kind: "map"},
-	"auth.users[].proxy_required":   {means: "only through a trusted proxy"},
 	"accounts[].limits.max_connections":           {means: "connections of its clients, -1: no limit", kind: "integer", def: "-1"},
 	"accounts[].limits.max_leafs":                 {means: "leaf links of it, -1: no limit", kind: "integer", def: "-1"},
 	"accounts[].limits.max_subscriptions":         {means: "subscriptions of one of its connections, -1: no limit", kind: "integer", def: "-1"},
@@ -354,6 +359,7 @@ var texts = map[string]text{
 	"lifecycle.ports_dir":     {means: "directory for NAME_PID.ports, a JSON file with the addresses of all listeners"},
 	"lifecycle.drain":         {means: "time over which SIGUSR2 (lame duck) sends clients away; at least 30s"},
 	"lifecycle.drain_grace":   {means: "before that, to let them hear of it"},
+	"reload.watch":            {means: "reload when a file that the settings were read from changes"},
 	"lifecycle.drain_on_term": {means: "SIGTERM does the same as SIGUSR2"},
 
 	"profiling.port":          {means: "port of Go's profiles", kind: "integer"},
