@@ -71,7 +71,7 @@ func withSettings(args []string) func(name string) bool {
 		word = args[0]
 	}
 	switch word {
-	case "pub", "sub", "request", "req", "reply", "status", "signal", "version", "keys":
+	case "pub", "sub", "request", "req", "reply", "status", "signal", "version", "keys", "convert":
 		return func(string) bool { return false }
 	case "run", "check":
 		return func(name string) bool { return name == word }
@@ -96,7 +96,7 @@ func newRoot(exe string, d Daemon, settings func(name string) bool) *cobra.Comma
 	run := newRun(exe, d, settings("run"))
 	run.Use = "run"
 	run.Short = "Run the daemon (default)"
-	root.AddCommand(run, newCheck(exe, d, settings("check")), newVersion(exe, d), newSignal(exe),
+	root.AddCommand(run, newCheck(exe, d, settings("check")), newConvert(exe, d), newVersion(exe, d), newSignal(exe),
 		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe, d.Keys))
 	root.SetHelpCommand(newHelp(exe))
 	addHelp(root)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -290,4 +291,24 @@ func (d *decoder) path(name string) string {
 		return name
 	}
 	return filepath.Join(d.dir, name)
+}
+
+// expand puts the user's directory for a leading ~ and the environment's values
+// for $NAME and ${NAME}. What is not set stays as it is written, so that the
+// error about the file says it.
+func (d *decoder) expand(name string) string {
+	if d.lookup == nil {
+		return name
+	}
+	if rest, ok := strings.CutPrefix(name, "~"); ok && (rest == "" || rest[0] == '/') {
+		if home, ok := d.lookup("HOME"); ok {
+			name = home + rest
+		}
+	}
+	return os.Expand(name, func(variable string) string {
+		if text, ok := d.lookup(variable); ok {
+			return text
+		}
+		return "$" + variable
+	})
 }

@@ -33,8 +33,10 @@ type LoadOptions struct {
 	// Env is the environment as os.Environ returns it.
 	Env []string
 
-	// content stands for the file's, in tests.
+	// content stands for the file's: in tests, and of what Convert made.
 	content []byte
+	// fileOnly leaves the environment and flags out.
+	fileOnly bool
 }
 
 // Load reads, checks and completes the settings of a daemon. The error is
@@ -66,8 +68,9 @@ type loader struct {
 	present map[string]bool
 	// dropped are key prefixes that a flag replaces as a whole.
 	dropped []string
-	// lang of the file.
+	// lang of the file, and what it holds.
 	lang lang
+	tree *conf.Value
 }
 
 func load(opts LoadOptions) (*loader, error) {
@@ -93,8 +96,10 @@ func load(opts LoadOptions) (*loader, error) {
 			return nil, err
 		}
 	}
-	l.environment()
-	l.flags()
+	if !l.opts.fileOnly {
+		l.environment()
+		l.flags()
+	}
 	l.apply()
 	l.complete()
 	if len(l.errors) == 0 {
@@ -124,6 +129,7 @@ func (l *loader) file() error {
 		l.errors = append(l.errors, found...)
 		return nil
 	}
+	l.tree = tree
 	if len(tree.Entries) == 0 {
 		l.warnf(conf.Pos{}, "", "%s: config has no values or is empty", name)
 	}

@@ -15,6 +15,7 @@ type kind int
 const (
 	kString kind = iota
 	kPath
+	kUserPath // a path that may begin with ~ and hold $NAME
 	kSecret
 	kBool
 	kInteger
@@ -36,7 +37,7 @@ const (
 
 // kindWords are what a value of a kind is called in messages and help texts.
 var kindWords = map[kind]string{
-	kString: "string", kPath: "path", kSecret: "string", kBool: "boolean", kInteger: "integer", kSize: "size",
+	kString: "string", kPath: "path", kUserPath: "path", kSecret: "string", kBool: "boolean", kInteger: "integer", kSize: "size",
 	kDuration: "duration", kStrictDuration: "duration", kSeconds: "duration", kListen: "address", kLevel: "level",
 	kStrings: "strings", kURLs: "urls", kWord: "word", kCustom: "string", kBlock: "block", kList: "list",
 }

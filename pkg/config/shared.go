@@ -45,6 +45,7 @@ func (l *loader) shareRoutes(given func(string) bool) {
 		l.errorf(conf.Pos{File: c.File}, "cluster", "this is a hub's file without a route listener: set cluster.listen so that gwd can join the hub")
 		return
 	}
+	c.Cluster.Permissions = nil // what the hub lets its routes pass on it applies to gwd as well
 	if given("cluster.port") {
 		return
 	}

@@ -128,7 +128,7 @@ var leafRemoteScope = checked(checkLeafRemote, newScope("upstream", "unknown fie
 	{yaml: "user", conf: "user/username", kind: kString, field: "User"},
 	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
 	{yaml: "local_account", conf: "account/local", kind: kCustom, read: readAccount("remote"), field: "Account"},
-	{yaml: "credentials", conf: "credentials/creds", kind: kPath, field: "Credentials"},
+	{yaml: "credentials", conf: "credentials/creds", kind: kUserPath, field: "Credentials"},
 	{yaml: "seed", conf: "nkey/seed", kind: kSecret, field: "Seed"},
 	{yaml: "hub", conf: "hub", kind: kBool, field: "Hub"},
 	{yaml: "deny.imports", conf: "deny_imports/deny_import", kind: kCustom, read: readDenies, field: "DenyImports"},

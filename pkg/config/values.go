@@ -29,12 +29,15 @@ func (d *decoder) value(o *option, path string, v *conf.Value) (any, bool) {
 		return nil, false
 	}
 	switch o.kind {
-	case kString, kPath:
+	case kString, kPath, kUserPath:
 		if v.Kind != conf.String {
 			return want("string")
 		}
-		if o.kind == kPath {
+		switch o.kind {
+		case kPath:
 			return d.path(v.Str), true
+		case kUserPath:
+			return d.path(d.expand(v.Str)), true
 		}
 		return v.Str, true
 	case kSecret:

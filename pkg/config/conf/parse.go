@@ -392,5 +392,8 @@ func (p *parser) environment(pos Pos, name, text string) (*Value, error) {
 	}
 	c := *v
 	c.Pos = pos
+	if c.Env == "" {
+		c.Env = name
+	}
 	return &c, nil
 }

@@ -53,6 +53,9 @@ type Value struct {
 	// Entries of a map in the order of the file. A key that was written twice
 	// is there once, with its last value.
 	Entries []*Entry
+	// Env names the environment variable that the value was taken from; "" when
+	// it stands in the file.
+	Env string
 
 	index  map[string]*Entry
 	weight int
