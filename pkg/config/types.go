@@ -184,7 +184,6 @@ type Authorization struct {
 	DefaultPermissions *Permissions
 	// NoAuthUser names the user that a client without credentials becomes.
 	NoAuthUser string
-}
 	// ProxyRequired: the one user, or who shows the token, must come through a
 	// trusted proxy.
 	ProxyRequired bool
@@ -193,6 +192,7 @@ type Authorization struct {
 	// Callout nil: the settings decide alone.
 	Callout     *Callout
 	FailedLogin FailedLogin
+}
 
 // AuthRequired says whether clients must authenticate with the settings alone:
 // a single user, a token, users here or in an account, or operators.
@@ -240,9 +240,9 @@ type User struct {
 	Permissions *Permissions
 	// AllowedConnectionTypes empty means all.
 	AllowedConnectionTypes []ConnectionType
-}
 	// ProxyRequired: only through a trusted proxy.
 	ProxyRequired bool
+}
 
 // Permissions of a user, or of routes (see [Cluster]).
 type Permissions struct {
@@ -466,9 +466,9 @@ type LeafAuth struct {
 	NKey    string
 	Users   []LeafUser
 	Timeout time.Duration
-}
 	// ProxyRequired: User or NKey must come through a trusted proxy.
 	ProxyRequired bool
+}
 
 // LeafUser is one identity of a leaf node, as [User].
 type LeafUser struct {
@@ -477,9 +477,9 @@ type LeafUser struct {
 	Password Secret
 	// Account "" is "$G".
 	Account string
-}
 	// ProxyRequired: only through a trusted proxy.
 	ProxyRequired bool
+}
 
 // LeafRemote is one link to a hub.
 type LeafRemote struct {
