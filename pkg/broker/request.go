@@ -85,6 +85,7 @@ type Introducer interface {
 // face is the header that was made for requests of this inlet.
 type face struct {
 	share    bool
+	place    bool // with the server
 	acc, svc *Account
 	rtt      time.Duration
 	line     []byte // with its end
@@ -277,8 +278,9 @@ func (in *Inlet) face(i *serviceImport, m *Msg) []byte {
 	if who != nil {
 		rtt = who.RTT()
 	}
+	place := i.from.Name == in.b.system // which asks for nothing that it does not know already
 	for k := range in.faces {
-		if f := &in.faces[k]; f.acc == acc && f.svc == svc && f.share == i.def.Share {
+		if f := &in.faces[k]; f.acc == acc && f.svc == svc && f.share == i.def.Share && f.place == place {
 			if f.rtt == rtt {
 				return f.line
 			}
@@ -287,8 +289,13 @@ func (in *Inlet) face(i *serviceImport, m *Msg) []byte {
 		}
 	}
 	var r Requester
-	if who != nil && i.def.Share {
+	switch {
+	case who == nil:
+	case i.def.Share:
 		r = who.Introduce()
+	case place:
+		full := who.Introduce()
+		r.Server, r.Cluster = full.Server, full.Cluster
 	}
 	r.Account, r.RTT = acc.Name, rtt
 	if svc != nil {
@@ -298,7 +305,7 @@ func (in *Inlet) face(i *serviceImport, m *Msg) []byte {
 	if err != nil {
 		js = []byte("{}") // can't be: it is all text and numbers
 	}
-	f := face{share: i.def.Share, acc: acc, svc: svc, rtt: rtt, line: slices.Concat([]byte(InfoHeader+": "), js, []byte(wire.CRLF))}
+	f := face{share: i.def.Share, place: place, acc: acc, svc: svc, rtt: rtt, line: slices.Concat([]byte(InfoHeader+": "), js, []byte(wire.CRLF))}
 	if len(in.faces) >= maxFaces {
 		in.faces = in.faces[:0]
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,6 +62,33 @@ func (c *Config) Definitions() []account.Definition {
 	}
 	if len(c.Mappings) > 0 {
 		defs = append(defs, account.Definition{Name: DefaultAccount, Mappings: c.Mappings})
+	}
+	return c.offer(defs)
+}
+
+// systemServices are what other accounts may import from the system account without
+// anybody having to say so.
+var systemServices = [...]string{"$SYS.DEBUG.SUBSCRIBERS"}
+
+// offer adds the system account's own exports, if somebody wants them.
+func (c *Config) offer(defs []account.Definition) []account.Definition {
+	wanted := func(subject string) bool {
+		return slices.ContainsFunc(defs, func(d account.Definition) bool {
+			return slices.ContainsFunc(d.Imports, func(i account.Import) bool {
+				return i.Kind == account.Service && i.From == c.SystemAccount && i.Subject == subject
+			})
+		})
+	}
+	for _, subject := range systemServices {
+		if c.NoSystemAccount || !wanted(subject) {
+			continue
+		}
+		at := slices.IndexFunc(defs, func(d account.Definition) bool { return d.Name == c.SystemAccount })
+		if at < 0 {
+			at = len(defs)
+			defs = append(defs, account.Definition{Name: c.SystemAccount})
+		}
+		defs[at].Exports = append(slices.Clone(defs[at].Exports), account.Export{Kind: account.Service, Subject: subject})
 	}
 	return defs
 }

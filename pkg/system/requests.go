@@ -69,8 +69,9 @@ type cidOption struct {
 
 var (
 	errNoClient = errors.New("no such client or leafnode id")
+	errSilent   = errors.New("not to be answered")
 	errNoCID    = errors.New(`a body with "cid" is needed`)
-	errReload   = errors.New("reloading is not supported yet, restart the server instead")
+	errReload   = errors.New("reloading is not supported by this daemon, restart it instead")
 	errLDM      = errors.New("client does not support Lame Duck Mode or is not ready to receive the notification")
 )
 
@@ -79,19 +80,24 @@ var (
 func (s *Service) table() map[string]answer {
 	r := s.o.Reports
 	return map[string]answer{
-		"VARZ":     plain(func(struct{}) *monitor.Varz { return r.Varz() }),
-		"CONNZ":    fallible(r.Connz),
-		"SUBSZ":    fallible(r.Subsz),
-		"ROUTEZ":   plain(r.Routez),
-		"GATEWAYZ": plain(r.Gatewayz),
-		"LEAFZ":    plain(r.Leafz),
-		"ACCOUNTZ": fallible(r.Accountz),
-		"HEALTHZ":  plain(r.Healthz),
-		"IDZ":      nil,
-		"STATSZ":   nil,
-		"KICK":     asked(s.kick),
-		"LDM":      asked(s.lameDuck),
-		"RELOAD":   func([]byte) (any, error) { return nil, errReload },
+		"VARZ":      plain(func(struct{}) *monitor.Varz { return r.Varz() }),
+		"CONNZ":     fallible(r.Connz),
+		"SUBSZ":     fallible(r.Subsz),
+		"ROUTEZ":    plain(r.Routez),
+		"GATEWAYZ":  plain(r.Gatewayz),
+		"LEAFZ":     plain(r.Leafz),
+		"ACCOUNTZ":  fallible(r.Accountz),
+		"HEALTHZ":   plain(r.Healthz),
+		"IDZ":       nil,
+		"STATSZ":    nil,
+		"KICK":      asked(s.kick),
+		"LDM":       asked(s.lameDuck),
+		"RELOAD":    func([]byte) (any, error) { return s.reload() },
+		"PROFILEZ":  asked(s.profile),
+		"EXPVARZ":   plain(func(struct{}) *expvars { return newExpvars() }),
+		"IPQUEUESZ": plain(func(struct{}) map[string]any { return map[string]any{} }),
+		"RAFTZ":     plain(func(struct{}) map[string]any { return map[string]any{} }),
+		"JSZ":       asked(s.jsz),
 	}
 }
 
@@ -129,6 +135,17 @@ func (s *Service) lameDuck(o cidOption) (any, error) {
 	return noData{}, nil
 }
 
+func (s *Service) reload() (any, error) {
+	f := s.reloader.Load()
+	if f == nil || *f == nil {
+		return nil, errReload
+	}
+	return noData{}, (*f)()
+}
+
+// slow are answers that take a while and are made on goroutines of their own.
+var slow = []string{"PROFILEZ", "RELOAD"}
+
 // subscribe asks for all that concerns a server in the system account. What is
 // not known is refused, so that who asks hears it at once.
 func (s *Service) subscribe(c *Client) {
@@ -142,6 +159,7 @@ func (s *Service) subscribe(c *Client) {
 	}
 	on("$SYS.SERVER.*.STATSZ", nil, s.heard)
 	on("$SYS.SERVER.*.SHUTDOWN", nil, s.heard)
+	on("$SYS.SERVER.*.LAMEDUCK", nil, s.heard)
 	on("$SYS.REQ.SERVER.PING", nil, func(r *Request) { s.serve(r, "STATSZ", true) })
 	on("$SYS.REQ.SERVER.PING.*", func(z string) bool {
 		_, ok := s.answers[z]
@@ -151,7 +169,10 @@ func (s *Service) subscribe(c *Client) {
 		_, ok := s.answers[z]
 		return ok
 	}, func(r *Request) { s.serve(r, lastToken(r.Subject), false) })
-	on("$SYS.REQ.ACCOUNT.*.*", func(z string) bool { return slices.Contains(accountRequests, z) }, s.serveAccount)
+	on("$SYS.REQ.ACCOUNT.*.*", func(z string) bool { return s.accounts[z] != nil }, s.serveAccount)
+	on("$SYS.REQ.ACCOUNT.NSUBS", nil, s.serveCount)
+	on(s.countInbox+"*", nil, s.counted)
+	c.Subscribe(s.acc, debugSubscribers, SubOptions{Local: true}, s.debugSubscribers)
 }
 
 func lastToken[T string | []byte](subject T) string {
@@ -168,6 +189,12 @@ func (s *Service) serve(r *Request, z string, bare bool) {
 	if !s.check(r) {
 		return
 	}
+	if acc, foreign := asker(r); foreign {
+		if z == "CONNZ" {
+			s.respond(r, func() (any, error) { return s.accounts[z](acc)(r.Payload) })
+		}
+		return // nothing else is for other accounts
+	}
 	switch z {
 	case "IDZ":
 		s.reply(r, identity{s.o.Server.Name, s.o.Config.Client.Host, s.o.Server.ID}, false)
@@ -178,8 +205,26 @@ func (s *Service) serve(r *Request, z string, bare bool) {
 		}
 		s.reply(r, s.statszMsg(), bare)
 	default:
+		if slices.Contains(slow, z) {
+			s.later(r, s.answers[z])
+			return
+		}
 		s.respond(r, func() (any, error) { return s.answers[z](r.Payload) })
 	}
+}
+
+// later makes an answer on a goroutine of its own.
+func (s *Service) later(r *Request, a answer) {
+	c := s.out()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || c == nil {
+		return
+	}
+	s.wg.Go(func() {
+		data, err := a(r.Payload)
+		c.push(func() { s.respond(r, func() (any, error) { return data, err }) }, 0, true)
+	})
 }
 
 // check tells whether a request can be read and is for this server. One that
@@ -201,6 +246,9 @@ func (s *Service) check(r *Request) bool {
 // respond sends data or an error in the envelope.
 func (s *Service) respond(r *Request, f func() (any, error)) {
 	data, err := f()
+	if errors.Is(err, errSilent) {
+		return
+	}
 	e := reply{Server: s.info()}
 	var bad badRequest
 	switch {
@@ -238,87 +286,4 @@ func (s *Service) send(r *Request, b []byte, bare bool) {
 		hdr, b = encode(r.Header, b)
 	}
 	c.Publish(r.Account, r.Reply, "", hdr, b)
-}
-
-// accountRequests is what can be asked of one account, or of all with PING in
-// the place of its name.
-var accountRequests = []string{"SUBSZ", "CONNZ", "LEAFZ", "INFO", "STATZ", "CONNS"}
-
-func (s *Service) serveAccount(r *Request) {
-	t := strings.Split(r.Subject, ".") // $SYS.REQ.ACCOUNT.<account>.<what>
-	name, z := t[3], t[4]
-	all := name == "PING"
-	if all {
-		name = ""
-	}
-	if all && z != "STATZ" && z != "CONNZ" || r.Reply == "" {
-		return
-	}
-	rep := s.o.Reports
-	switch z {
-	case "CONNS":
-		if b := s.accountConns(name); b != nil {
-			s.send(r, b, true)
-		}
-		return
-	case "CONNZ", "SUBSZ", "LEAFZ", "INFO", "STATZ":
-		if !s.check(r) {
-			return
-		}
-	}
-	var a answer
-	switch z {
-	case "CONNZ":
-		a = asked(func(o monitor.ConnzOptions) (any, error) {
-			if !all {
-				o.Account = name
-			}
-			return rep.Connz(o)
-		})
-	case "SUBSZ":
-		a = asked(func(o monitor.SubszOptions) (any, error) {
-			o.Account = name
-			return rep.Subsz(o)
-		})
-	case "LEAFZ":
-		a = asked(func(o monitor.LeafzOptions) (any, error) {
-			o.Account = name
-			return rep.Leafz(o), nil
-		})
-	case "STATZ":
-		a = asked(func(o monitor.AccountStatzOptions) (any, error) {
-			if !all {
-				o.Accounts, o.Unused = []string{name}, true
-			}
-			return rep.AccountStatz(o), nil
-		})
-	default:
-		a = func([]byte) (any, error) { return rep.AccountDetail(name) }
-	}
-	s.respond(r, func() (any, error) { return a(r.Payload) })
-}
-
-// serveUsers tells each user of an account who it is. The interest stays here: a
-// user's own server answers, and no other.
-func (s *Service) serveUsers(c *Client, a *broker.Account) {
-	s.mu.Lock()
-	if s.known == nil {
-		s.known = make(map[*broker.Account]bool)
-	}
-	again := s.known[a]
-	s.known[a] = true
-	s.mu.Unlock()
-	if again {
-		return
-	}
-	o := SubOptions{Local: true, Accept: func(m *broker.Msg) bool {
-		return m.From != nil && m.From.Class == broker.Client && len(m.Reply) > 0
-	}}
-	c.Subscribe(a, "$SYS.REQ.USER.INFO", o, func(r *Request) {
-		u := s.o.Reports.UserInfo(r.From)
-		if u == nil {
-			return // gone, or one of our own services
-		}
-		s.respond(r, func() (any, error) { return u, nil })
-	})
 }

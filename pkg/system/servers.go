@@ -84,3 +84,14 @@ func (s *Service) prune() {
 		}
 	}
 }
+
+// Servers is the number of servers that are heard of, with this one. It is for tests
+// and must not be called on the client's goroutine.
+func (s *Service) Servers() int {
+	c := s.out()
+	n := make(chan int, 1)
+	if c == nil || !c.Do(func() { n <- len(s.servers) + 1 }) {
+		return 0
+	}
+	return <-n
+}

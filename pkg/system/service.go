@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nuid"
 
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/config"
@@ -12,6 +15,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/logging"
 	"github.com/banyanmq/banyan/pkg/monitor"
 	"github.com/banyanmq/banyan/pkg/version"
+	"github.com/banyanmq/banyan/pkg/wire"
 )
 
 // Options of a Service. Server, Config, Broker and Reports are required.
@@ -66,11 +70,17 @@ type Service struct {
 	stop    chan struct{}
 	wg      sync.WaitGroup
 
-	unwatch func()
-	answers map[string]answer
-	seq     uint64
-	servers map[string]*server
-	statsz  struct {
+	unwatch  func()
+	answers  map[string]answer
+	accounts map[string]func(account string) answer
+	seq      uint64
+	counts   map[string]*count
+	countID  uint64
+	reloader atomic.Pointer[func() error]
+	// countInbox is where other servers send what they counted.
+	countInbox string
+	servers    map[string]*server
+	statsz     struct {
 		timer *time.Timer
 		pace  time.Duration
 		last  time.Time
@@ -90,7 +100,8 @@ func New(o Options) *Service {
 		return s
 	}
 	s.acc = o.Broker.SystemAccount()
-	s.answers = s.table()
+	s.answers, s.accounts = s.table(), s.accountTable()
+	s.counts, s.countInbox = make(map[string]*count), "$SYS._INBOX."+wire.NameHash(o.Server.Name, 8)+".n"+nuid.Next()+"."
 	for _, reg := range []*link.Registry{o.Clients, o.Leafs} {
 		if reg != nil {
 			reg.OnOpen(s.opened)
@@ -99,6 +110,10 @@ func New(o Options) *Service {
 	}
 	return s
 }
+
+// SetReload gives what reads the settings again when a request asks for it; without it
+// such requests are refused. f may take its time.
+func (s *Service) SetReload(f func() error) { s.reloader.Store(&f) }
 
 // Start subscribes and begins to publish. It does nothing if the settings want
 // no system account.
@@ -111,7 +126,12 @@ func (s *Service) Start() error {
 	s.client, s.stop = c, make(chan struct{})
 	s.mu.Unlock()
 	s.subscribe(c)
-	s.unwatch = s.o.Broker.EachAccount(func(a *broker.Account) { s.serveUsers(c, a) })
+	users := s.o.Broker.EachAccount(func(a *broker.Account) { s.serveUsers(c, a) })
+	shared := s.share()
+	s.unwatch = func() {
+		users()
+		shared()
+	}
 	c.Do(func() {
 		s.statsz.pace = statszFirst
 		s.statsz.timer = time.AfterFunc(statszFirst, func() { c.push(s.tick, 0, true) })

@@ -234,7 +234,7 @@ func TestAccountRequests(t *testing.T) {
 		{"APP.CONNZ", `{"acc":"OTHER"}`, []string{"data", "num_connections"}, 1.0},
 		{"OTHER.CONNZ", "", []string{"data", "num_connections"}, 0.0},
 		{"NOPE.CONNZ", "", []string{"data", "connections"}, nil},
-		{"APP.SUBSZ", "", []string{"data", "num_subscriptions"}, 1.0},
+		{"APP.SUBSZ", "", []string{"data", "num_subscriptions"}, 4.0},
 		{"APP.LEAFZ", "", []string{"data", "leafnodes"}, 0.0},
 		{"APP.INFO", "", []string{"data", "account_name"}, "APP"},
 		{"NOPE.INFO", "", []string{"error", "code"}, 500.0},
@@ -381,7 +381,7 @@ func TestOrders(t *testing.T) {
 		{"KICK", ``, 400, `a body with "cid" is needed`},
 		{"KICK", `x`, 400, "invalid character 'x' looking for beginning of value"},
 		{"LDM", `{"cid":99999}`, 500, "no such client id"},
-		{"RELOAD", ``, 500, "reloading is not supported yet, restart the server instead"},
+		{"RELOAD", ``, 500, "reloading is not supported by this daemon, restart it instead"},
 	} {
 		v := request(t, nc, to+row.order, row.body)
 		if at(v, "error", "code") != row.code || at(v, "error", "description") != row.text {
