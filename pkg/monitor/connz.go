@@ -73,6 +73,7 @@ type ConnInfo struct {
 	OutMsgs  int64      `json:"out_msgs"`
 	InBytes  int64      `json:"in_bytes"`
 	OutBytes int64      `json:"out_bytes"`
+	Stalls   int64      `json:"stalls,omitempty"`
 	NumSubs  int        `json:"subscriptions"`
 	Name     string     `json:"name,omitempty"`
 	Lang     string     `json:"lang,omitempty"`
@@ -86,6 +87,24 @@ type ConnInfo struct {
 	Account    string      `json:"account,omitempty"`
 	Subs       []string    `json:"subscriptions_list,omitempty"`
 	SubsDetail []SubDetail `json:"subscriptions_list_detail,omitempty"`
+	JWT        string      `json:"jwt,omitempty"`
+	Issuer     string      `json:"issuer_key,omitempty"`
+	NameTag    string      `json:"name_tag,omitempty"`
+	Tags       []string    `json:"tags,omitempty"`
+	MQTTClient string      `json:"mqtt_client,omitempty"`
+	Proxy      *ProxyInfo  `json:"proxy,omitempty"`
+}
+
+// ProxyInfo is the trusted proxy that a connection came through.
+type ProxyInfo struct {
+	Key string `json:"key"`
+}
+
+func proxyInfo(key string) *ProxyInfo {
+	if key == "" {
+		return nil
+	}
+	return &ProxyInfo{key}
 }
 
 var (
@@ -253,7 +272,7 @@ func (o *ConnzOptions) keeps(r *Reports, i *link.Info) bool {
 	case o.CID != 0 && i.ID != o.CID,
 		o.User != "" && i.User != o.User,
 		o.Account != "" && i.Account != o.Account,
-		o.MQTTClient != "": // nobody speaks it yet
+		o.MQTTClient != "" && (i.Kind != link.KindClient || r.client(*i).MQTTClient != o.MQTTClient):
 		return false
 	case o.FilterSubject == "":
 		return true
@@ -316,9 +335,11 @@ func (r *Reports) connInfo(i *link.Info, o *ConnzOptions, now time.Time) ConnInf
 	c := baseConnInfo(i, now)
 	if i.Kind == link.KindClient && i.More != nil {
 		d := r.client(*i)
-		c.Type, c.Lang, c.Version, c.TLSFirst = d.Type, d.Lang, d.Version, d.TLSFirst
+		c.Type, c.Lang, c.Version, c.TLSFirst, c.MQTTClient = d.Type, d.Lang, d.Version, d.TLSFirst, d.MQTTClient
+		c.Proxy = proxyInfo(d.Proxy)
 		if o.Auth {
 			c.PeerCerts = d.PeerCerts
+			c.JWT, c.Issuer, c.NameTag, c.Tags = d.JWT, d.Issuer, d.NameTag, d.Tags
 		}
 	}
 	if o.Auth {

@@ -14,6 +14,7 @@ import (
 var paths = [...]struct{ path, alias, title string }{
 	{path: "/"},
 	{path: "/varz", title: "General"},
+	{path: "/jsz", title: "JetStream"},
 	{path: "/connz", title: "Connections"},
 	{path: "/accountz", title: "Accounts"},
 	{path: "/accstatz", title: "Account Stats"},
@@ -22,6 +23,12 @@ var paths = [...]struct{ path, alias, title string }{
 	{path: "/leafz", title: "LeafNodes"},
 	{path: "/gatewayz", title: "Gateways"},
 	{path: "/healthz", title: "Health Probe"},
+}
+
+// uncounted are endpoints whose hits nobody counts.
+var uncounted = [...]struct{ path, title string }{
+	{"/raftz", "Raft Groups"}, {"/debug/vars", "Expvar"}, {"/ipqueuesz", "Queues"}, {"/stacksz", "Goroutines"},
+	{"/livez", "Liveness Probe"}, {"/readyz", "Readiness Probe"},
 }
 
 // hits are the counts of requests by path.
@@ -44,12 +51,25 @@ func (r *Reports) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case base != "" && path == "":
 		path = "/"
 	}
+	if !r.admits(w, req, path) {
+		return
+	}
 	for i := range paths {
 		if p := &paths[i]; path == p.path || p.alias != "" && path == p.alias {
 			r.requests[i].Add(1)
 			r.serve(w, req, p.path)
 			return
 		}
+	}
+	for i := range uncounted {
+		if path == uncounted[i].path {
+			r.serve(w, req, path)
+			return
+		}
+	}
+	if h := r.extra(path); h != nil {
+		h.ServeHTTP(w, req)
+		return
 	}
 	http.NotFound(w, req)
 }
@@ -63,13 +83,34 @@ func (r *Reports) serve(w http.ResponseWriter, req *http.Request, path string) {
 	case "/healthz":
 		r.serveHealthz(w, req, values)
 		return
+	case "/livez":
+		write(w, req, values, http.StatusOK, []byte(`{"status":"ok"}`))
+		return
+	case "/readyz":
+		r.serveHealthz(w, req, url.Values{"js-server-only": {"true"}})
+		return
+	case "/debug/vars":
+		ServeVars(w, req)
+		return
+	case "/stacksz":
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(Stacks()) // the client is gone
+		return
 	}
 	z, err := r.answer(path, values)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		code := http.StatusBadRequest
+		if path == "/raftz" {
+			code = http.StatusNotFound
+		}
+		http.Error(w, err.Error(), code)
 		return
 	}
-	b, err := json.MarshalIndent(z, "", "  ")
+	indent := "  "
+	if path == "/raftz" || path == "/ipqueuesz" {
+		indent = "   "
+	}
+	b, err := json.MarshalIndent(z, "", indent)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -113,6 +154,20 @@ func (r *Reports) answer(path string, values url.Values) (z any, err error) {
 			return nil, q.err
 		}
 		return r.Subsz(o)
+	case "/jsz":
+		o := q.jsz()
+		if q.err != nil {
+			return nil, q.err
+		}
+		return r.Jsz(o)
+	case "/ipqueuesz":
+		o := IPQueueszOptions{All: q.bool("all"), Filter: values.Get("queues")}
+		if q.err != nil {
+			return nil, q.err
+		}
+		return r.IPQueuesz(o), nil
+	case "/raftz":
+		return r.Raftz(RaftzOptions{Account: values.Get("acc"), Group: values.Get("group")})
 	case "/accountz":
 		return r.Accountz(AccountzOptions{Account: values.Get("acc")})
 	case "/accstatz":

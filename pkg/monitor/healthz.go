@@ -38,6 +38,9 @@ type HealthError struct {
 // Healthz tells whether the daemon can work. A draining daemon is not ready, but
 // alive: asked with js-enabled-only, as charts do for liveness, it is well.
 func (r *Reports) Healthz(o HealthzOptions) *Healthz {
+	if o.JSEnabled {
+		r.o.Log.RateLimitedWarnf("Healthcheck: js-enabled is deprecated, use js-enabled-only instead")
+	}
 	bad := func(code int, kind, text string) *Healthz {
 		r.o.Log.RateLimitedWarnf("Healthcheck failed: %q", text)
 		h := &Healthz{Status: "error", StatusCode: code}

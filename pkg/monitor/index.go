@@ -3,7 +3,9 @@ package monitor
 import (
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/banyanmq/banyan/pkg/version"
@@ -24,10 +26,19 @@ func (r *Reports) index(w http.ResponseWriter) {
 	s := r.o.Server
 	var b strings.Builder
 	fmt.Fprintf(&b, indexHead, html.EscapeString(s.Product), html.EscapeString(s.Name), html.EscapeString(version.Product+" "+s.Version))
+	item := func(path, title string) {
+		fmt.Fprintf(&b, "<li><a href=\"%s\">%s</a></li>\n", html.EscapeString(r.o.Config.HTTP.BasePath+path), title)
+	}
 	for _, p := range paths {
 		if p.title != "" {
-			fmt.Fprintf(&b, "<li><a href=\"%s\">%s</a></li>\n", html.EscapeString(r.o.Config.HTTP.BasePath+p.path), p.title)
+			item(p.path, p.title)
 		}
+	}
+	for _, p := range uncounted {
+		item(p.path, p.title)
+	}
+	for _, path := range slices.Sorted(maps.Keys(r.handlers)) {
+		item(path, strings.Trim(path, "/"))
 	}
 	b.WriteString("</ul>\n</body>\n</html>\n")
 	h := w.Header()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
 )
@@ -65,6 +66,10 @@ func (r *Reports) Routez(o RoutezOptions) *Routez {
 	if c := r.o.Config.Cluster; c != nil && c.Permissions != nil {
 		z.Import, z.Export = lists(&c.Permissions.Publish), lists(&c.Permissions.Subscribe)
 	}
+	var subs map[uint64][]SubDetail
+	if o.Subs || o.SubsDetail {
+		subs = subsOfServers(r, broker.Route, func(s *broker.Sub) uint64 { return s.Port.ID })
+	}
 	for _, i := range byID(r.open(routes, o.Subs || o.SubsDetail)) {
 		d, c := r.route(i), baseConnInfo(&i, z.Now)
 		e := RouteInfo{
@@ -73,6 +78,9 @@ func (r *Reports) Routez(o RoutezOptions) *Routez {
 			Import: d.Import, Export: d.Export, Pending: i.Pending,
 			InMsgs: i.InMsgs, OutMsgs: i.OutMsgs, InBytes: i.InBytes, OutBytes: i.OutBytes,
 			NumSubs: i.Subs, Account: d.Account, Compression: d.Compression,
+		}
+		if d.Subs == nil {
+			d.Subs = subs[i.ID]
 		}
 		switch {
 		case o.SubsDetail:
@@ -93,8 +101,25 @@ func lists(p *config.SubjectPermission) *SubjectPermission {
 	return &SubjectPermission{Allow: p.Allow, Deny: p.Deny}
 }
 
-// GatewayzOptions say what /gatewayz lists. Lists of subjects are not kept for
-// other regions; who asks for them gets the accounts.
+// subsOfServers is the interest that other servers announced, by what key says of
+// a subscription.
+func subsOfServers[K comparable](r *Reports, class broker.Class, key func(*broker.Sub) K) map[K][]SubDetail {
+	out := make(map[K][]SubDetail)
+	for _, a := range r.accounts("") {
+		a.EachSub(func(s *broker.Sub) bool {
+			if s.Port.Class == class {
+				k := key(s)
+				out[k] = append(out[k], SubDetail{
+					Account: a.Name, Subject: string(s.Subject), Queue: string(s.Queue), SID: string(s.SID), CID: s.Port.ID,
+				})
+			}
+			return true
+		})
+	}
+	return out
+}
+
+// GatewayzOptions say what /gatewayz lists. Lists of subjects imply the accounts.
 type GatewayzOptions struct {
 	Name       string `json:"name"`
 	Accounts   bool   `json:"accounts"`
@@ -130,7 +155,11 @@ func (r *Reports) Gatewayz(o GatewayzOptions) *Gatewayz {
 	if g := r.o.Config.Gateway; g != nil && r.o.Gateways != nil {
 		z.Name, z.Host, z.Port = g.Name, g.Host, port(g.Port, r.o.Hooks.GatewayAddr)
 	}
-	o.Accounts = o.Accounts || o.Account != ""
+	o.Accounts = o.Accounts || o.Account != "" || o.Subs || o.SubsDetail
+	var subs map[string][]SubDetail
+	if o.Subs || o.SubsDetail {
+		subs = subsOfServers(r, broker.Gateway, func(s *broker.Sub) string { return s.Origin.Cluster })
+	}
 	for _, i := range byID(r.open(gateways, false)) {
 		d := r.gateway(i)
 		if o.Name != "" && d.Remote != o.Name {
@@ -141,7 +170,7 @@ func (r *Reports) Gatewayz(o GatewayzOptions) *Gatewayz {
 			e.Connection.Name = d.RemoteID
 		}
 		if d.Outbound {
-			e.Accounts = r.gatewayAccounts(&o, d.Remote)
+			e.Accounts = r.gatewayAccounts(&o, d.Remote, subs[broker.RegionMark+d.Remote])
 			z.Outbound[d.Remote] = &e
 		} else {
 			z.Inbound[d.Remote] = append(z.Inbound[d.Remote], e)
@@ -150,7 +179,7 @@ func (r *Reports) Gatewayz(o GatewayzOptions) *Gatewayz {
 	return z
 }
 
-func (r *Reports) gatewayAccounts(o *GatewayzOptions, remote string) []GatewayAccount {
+func (r *Reports) gatewayAccounts(o *GatewayzOptions, remote string, subs []SubDetail) []GatewayAccount {
 	f := r.o.Hooks.GatewayAccounts
 	if !o.Accounts || f == nil {
 		return nil
@@ -158,6 +187,18 @@ func (r *Reports) gatewayAccounts(o *GatewayzOptions, remote string) []GatewayAc
 	all := f(remote)
 	if o.Account != "" {
 		all = slices.DeleteFunc(all, func(a GatewayAccount) bool { return a.Name != o.Account })
+	}
+	for i := range all {
+		a := &all[i]
+		for _, s := range subs {
+			switch {
+			case s.Account != a.Name:
+			case o.SubsDetail:
+				a.SubsDetail = append(a.SubsDetail, s)
+			default:
+				a.Subs = append(a.Subs, s.Subject)
+			}
+		}
 	}
 	return all
 }
@@ -195,7 +236,9 @@ type LeafInfo struct {
 	NumSubs     int      `json:"subscriptions"`
 	Subs        []string `json:"subscriptions_list,omitempty"`
 	Compression string   `json:"compression,omitempty"`
-	Pending     int64    `json:"x_pending_bytes"`
+
+	Proxy   *ProxyInfo `json:"proxy,omitempty"`
+	Pending int64      `json:"x_pending_bytes"`
 }
 
 // Leafz answers /leafz.
@@ -209,7 +252,7 @@ func (r *Reports) Leafz(o LeafzOptions) *Leafz {
 		e := LeafInfo{
 			ID: i.ID, Name: i.Name, IsSpoke: d.IsSpoke, IsIsolated: d.IsIsolated, Account: i.Account,
 			RTT: i.RTT.String(), InMsgs: i.InMsgs, OutMsgs: i.OutMsgs, InBytes: i.InBytes, OutBytes: i.OutBytes,
-			NumSubs: i.Subs, Compression: d.Compression, Pending: i.Pending,
+			NumSubs: i.Subs, Compression: d.Compression, Proxy: proxyInfo(d.Proxy), Pending: i.Pending,
 		}
 		e.IP, e.Port = address(i.Addr)
 		if o.Subs {

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,9 @@ type Options struct {
 	// ClientURLs is what clients are told of: connect_urls of /varz.
 	ClientURLs *link.URLs
 
+	// WebSocketURLs is the same for WebSocket clients; nil: there are none.
+	WebSocketURLs *link.URLs
+
 	// The connections that this daemon has; nil: none of that kind. Reports counts
 	// what closes, so it is to be made before the first connection.
 	Clients  *link.Registry
@@ -32,6 +36,10 @@ type Options struct {
 
 	Hooks Hooks
 	Log   *logging.Logger
+
+	// Extra are further handlers by path, all below it if it ends with a slash.
+	// They are made from the Reports that they show.
+	Extra map[string]func(*Reports) http.Handler
 }
 
 // Hooks add what only other packages know. Each may be nil, and is called by any
@@ -56,6 +64,19 @@ type Hooks struct {
 	// NotReady names further parts that are not ready to work.
 	NotReady func() []string
 
+	// Sections of /varz of listeners that only their packages know; nil: not there.
+	WebSocket func() *WebSocketVarz
+	MQTT      func() *MQTTVarz
+	OCSPCache func() *OCSPCacheVarz
+	// Account is what the token of an account says, nil if there is none.
+	Account func(name string) *AccountMore
+	// Jsz and Raftz answer for streams; Queues are what is under way inside.
+	Jsz    func(JszOptions) (any, error)
+	Raftz  func(RaftzOptions) (any, error)
+	Queues func() map[string]IPQueue
+	// ConfigLoaded tells of the settings that are in force; nil: those of the start.
+	ConfigLoaded func() (at time.Time, digest string)
+
 	// SlowEvents counts connections of a kind that were found slow and not closed
 	// for it; those that were closed are counted here.
 	SlowEvents func(link.Kind) int64
@@ -69,6 +90,11 @@ type ClientDetails struct {
 	PeerCerts     []PeerCert
 	Permissions   *Permissions
 	Subs          []SubDetail // when asked for
+	// MQTTClient is the client id of MQTT, Proxy the key of a trusted proxy.
+	MQTTClient, Proxy string
+	// Of a user of an operator's account. JWT is for showing: that of a bearer is redacted.
+	JWT, Issuer, NameTag string
+	Tags                 []string
 }
 
 // RouteDetails is what /routez shows of a route beyond link.Info.
@@ -93,6 +119,7 @@ type GatewayDetails struct {
 type LeafDetails struct {
 	IsSpoke, IsIsolated bool
 	Compression         string
+	Proxy               string   // key of a trusted proxy
 	Subs                []string // when asked for
 }
 
@@ -119,6 +146,7 @@ type Reports struct {
 
 	httpPort atomic.Int64 // 0: not listened on
 	requests [len(paths)]atomic.Uint64
+	handlers map[string]http.Handler
 }
 
 // NewReports makes Reports. To be called before connections are served.
@@ -129,6 +157,10 @@ func NewReports(o Options) *Reports {
 	r := &Reports{o: o}
 	r.tally.watch(r)
 	r.expiry.watch(o.Config)
+	r.handlers = make(map[string]http.Handler, len(o.Extra))
+	for path, f := range o.Extra {
+		r.handlers[path] = f(r)
+	}
 	return r
 }
 

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -44,6 +45,13 @@ func (s *Service) Start() error {
 	if !h.Enabled() {
 		return nil
 	}
+	var secure *tls.Config
+	if h.TLS {
+		var err error
+		if secure, err = s.r.o.Config.ServerTLS().Public(); err != nil {
+			return fmt.Errorf("monitoring listener: %w", err)
+		}
+	}
 	ln, err := net.Listen("tcp", h.Addr())
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("monitoring listener: %w; is another server running on that port?", err)
@@ -53,13 +61,26 @@ func (s *Service) Start() error {
 	}
 	s.ln = ln
 	s.r.httpPort.Store(int64(s.Addr().Port))
+	if secure != nil {
+		ln = tls.NewListener(ln, secure)
+	}
 	s.srv = &http.Server{
 		Handler: s.r, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	s.wg.Go(func() { _ = s.srv.Serve(ln) })
-	s.r.o.Log.Noticef("Starting http monitor on %s", ln.Addr())
+	s.r.o.Log.Noticef("Starting %s monitor on %s", s.Scheme(), ln.Addr())
 	return nil
+}
+
+// Scheme is that of URLs: http or https.
+func (s *Service) Scheme() string {
+	if s.r.o.Config.HTTP.TLS {
+		return "https"
+	}
+	return "http"
+}
+	return c, nil
 }
 
 // Addr is the address that is listened on, nil if none is.

@@ -137,16 +137,27 @@ type Accountz struct {
 
 // AccountDetail is one account.
 type AccountDetail struct {
-	Name      string             `json:"account_name"`
-	Updated   *time.Time         `json:"update_time,omitempty"`
-	IsSystem  bool               `json:"is_system,omitempty"`
-	Expired   bool               `json:"expired"`
-	Complete  bool               `json:"complete"`
-	JetStream bool               `json:"jetstream_enabled"`
-	LeafConns int64              `json:"leafnode_connections"`
-	Clients   int64              `json:"client_connections"`
-	Subs      int                `json:"subscriptions"`
-	Sublist   *SubscriptionStats `json:"sublist_stats,omitempty"`
+	Name      string     `json:"account_name"`
+	Updated   *time.Time `json:"update_time,omitempty"`
+	IsSystem  bool       `json:"is_system,omitempty"`
+	Expired   bool       `json:"expired"`
+	Complete  bool       `json:"complete"`
+	JetStream bool       `json:"jetstream_enabled"`
+	LeafConns int64      `json:"leafnode_connections"`
+	Clients   int64      `json:"client_connections"`
+	Subs      int        `json:"subscriptions"`
+
+	Mappings   map[string][]AccountMapping `json:"mappings,omitempty"`
+	Exports    []AccountExport             `json:"exports,omitempty"`
+	Imports    []AccountImport             `json:"imports,omitempty"`
+	JWT        string                      `json:"jwt,omitempty"`
+	Issuer     string                      `json:"issuer_key,omitempty"`
+	NameTag    string                      `json:"name_tag,omitempty"`
+	Tags       []string                    `json:"tags,omitempty"`
+	Decoded    any                         `json:"decoded_jwt,omitempty"`
+	Validation []TokenFinding              `json:"validation_result_jwt,omitempty"`
+	Revoked    map[string]time.Time        `json:"revoked_user,omitempty"`
+	Sublist    *SubscriptionStats          `json:"sublist_stats,omitempty"`
 }
 
 // Accountz answers /accountz.
@@ -173,10 +184,17 @@ func (r *Reports) AccountDetail(name string) (*AccountDetail, error) {
 		return nil, fmt.Errorf("Account %s does not exist", name) //nolint:revive,staticcheck // the text that tools know
 	}
 	n := a.Subscriptions()
-	return &AccountDetail{
+	d := &AccountDetail{
 		Name: name, IsSystem: name == r.o.Broker.SystemAccount().Name && !r.o.Config.NoSystemAccount, Complete: true,
 		LeafConns: a.Leafs.Load(), Clients: a.Clients.Load(), Subs: n, Sublist: &SubscriptionStats{NumSubs: n},
-	}, nil
+	}
+	m := r.more(name)
+	m.show(d)
+	if d.Updated == nil {
+		at := r.o.Server.Started.UTC()
+		d.Updated = &at
+	}
+	return d, nil
 }
 
 // AccountStatzOptions say which accounts /accstatz shows: those named, else all

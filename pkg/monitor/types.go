@@ -10,6 +10,7 @@ type PeerCert struct {
 // SubDetail is one subscription.
 type SubDetail struct {
 	Account string `json:"account,omitempty"`
+	Tag     string `json:"account_tag,omitempty"`
 	Subject string `json:"subject"`
 	Queue   string `json:"qgroup,omitempty"`
 	SID     string `json:"sid"`
@@ -45,4 +46,7 @@ type GatewayAccount struct {
 	InterestOnlyThreshold int    `json:"interest_only_threshold,omitempty"`
 	NumSubs               int    `json:"num_subs,omitempty"`
 	NumQueueSubs          int    `json:"num_queue_subs,omitempty"`
+
+	Subs       []string    `json:"subscriptions_list,omitempty"`
+	SubsDetail []SubDetail `json:"subscriptions_list_detail,omitempty"`
 }

@@ -26,7 +26,10 @@ type Varz struct {
 	AuthRequired bool     `json:"auth_required,omitempty"`
 	TLSRequired  bool     `json:"tls_required,omitempty"`
 	TLSVerify    bool     `json:"tls_verify,omitempty"`
+	TLSOCSPPeer  bool     `json:"tls_ocsp_peer_verify,omitempty"`
+	IP           string   `json:"ip,omitempty"`
 	ConnectURLs  []string `json:"connect_urls,omitempty"`
+	WSURLs       []string `json:"ws_connect_urls,omitempty"`
 
 	MaxConnections   int           `json:"max_connections"`
 	MaxSubscriptions int           `json:"max_subscriptions,omitempty"`
@@ -41,12 +44,12 @@ type Varz struct {
 	MaxPayload       int64         `json:"max_payload"`
 	MaxPending       int64         `json:"max_pending"`
 
-	Cluster   ClusterVarz `json:"cluster"`
-	Gateway   GatewayVarz `json:"gateway"`
-	Leaf      LeafVarz    `json:"leaf"`
-	MQTT      struct{}    `json:"mqtt"`
-	WebSocket struct{}    `json:"websocket"`
-	JetStream struct{}    `json:"jetstream"`
+	Cluster   ClusterVarz   `json:"cluster"`
+	Gateway   GatewayVarz   `json:"gateway"`
+	Leaf      LeafVarz      `json:"leaf"`
+	MQTT      MQTTVarz      `json:"mqtt"`
+	WebSocket WebSocketVarz `json:"websocket"`
+	JetStream JetStreamVarz `json:"jetstream"`
 
 	TLSTimeout    float64       `json:"tls_timeout"`
 	WriteDeadline time.Duration `json:"write_deadline"`
@@ -85,11 +88,17 @@ type Varz struct {
 	ConfigDigest   string            `json:"config_digest"`
 	Tags           []string          `json:"tags,omitempty"`
 	Metadata       map[string]string `json:"metadata,omitempty"`
-	SystemAccount  string            `json:"system_account,omitempty"`
+
+	OperatorsJWT   []string       `json:"trusted_operators_jwt,omitempty"`
+	OperatorsClaim []any          `json:"trusted_operators_claim,omitempty"`
+	SystemAccount  string         `json:"system_account,omitempty"`
+	PinnedFails    uint64         `json:"pinned_account_fails,omitempty"`
+	OCSPCache      *OCSPCacheVarz `json:"ocsp_peer_cache,omitempty"`
 
 	SlowConsumerStats    KindStats     `json:"slow_consumer_stats"`
 	StaleConnectionStats KindStats     `json:"stale_connection_stats"`
 	DiskIOWaitStats      DiskWaitStats `json:"disk_io_wait_stats"`
+	Proxies              *ProxiesVarz  `json:"proxies,omitempty"`
 	TLSCertNotAfter      *time.Time    `json:"tls_cert_not_after,omitempty"`
 }
 
@@ -197,6 +206,23 @@ func (r *Reports) Varz() *Varz {
 	}
 	if p := r.httpPort.Load(); p > 0 {
 		v.HTTPPort = int(p)
+	}
+	if c.HTTP.TLS {
+		v.HTTPPort, v.HTTPSPort = 0, v.HTTPPort
+	}
+	if h := &r.o.Hooks; h.ConfigLoaded != nil {
+		v.ConfigLoadTime, v.ConfigDigest = h.ConfigLoaded()
+	}
+	v.WebSocket, v.MQTT = valueOr(r.o.Hooks.WebSocket), valueOr(r.o.Hooks.MQTT)
+	if f := r.o.Hooks.OCSPCache; f != nil {
+		v.OCSPCache = f()
+	}
+	if r.o.WebSocketURLs != nil {
+		v.WSURLs = r.o.WebSocketURLs.All()
+	}
+	if c.Operator != nil {
+		v.OperatorsJWT = c.Operator.JWTs
+		v.OperatorsClaim = claimsOf(c.Operator.JWTs)
 	}
 	if r.o.ClientURLs != nil {
 		v.ConnectURLs = r.o.ClientURLs.All()
