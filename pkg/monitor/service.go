@@ -80,8 +80,6 @@ func (s *Service) Scheme() string {
 	}
 	return "http"
 }
-	return c, nil
-}
 
 // Addr is the address that is listened on, nil if none is.
 func (s *Service) Addr() *net.TCPAddr {
