@@ -101,12 +101,16 @@ func (c *Codec) SetMaxPayload(n int) {
 // to be called soon, with nothing to send if there is nothing. An error ends the
 // connection; it is an [*Error], or [*Closed] when the peer ended it.
 //
-// One call appends at most as much as src holds, or, of what is compressed, about
-// [MaxFrame]. So it must be called again, with the bytes that are left, until it
-// has neither consumed nor appended anything: those are then the start of a
-// header or of a control frame, and it wants more.
+// One call appends no more than dst has room for, or, if it has none, at most as
+// much as src holds or [MaxFrame] of what is compressed. So it must be called
+// again, with the bytes that are left, until it has neither consumed nor appended
+// anything: those are then the start of a header or of a control frame, and it
+// wants more.
 func (c *Codec) Decode(dst, src []byte) (out []byte, consumed int, reply bool, err error) {
-	d := decoding{c: c, out: dst, src: src, budget: MaxFrame}
+	d := decoding{c: c, out: dst, src: src, room: cap(dst) - len(dst)}
+	if d.room == 0 {
+		d.room = max(len(src), MaxFrame)
+	}
 	if c.err != nil {
 		return dst, 0, false, c.err
 	}
@@ -140,13 +144,13 @@ func (c *Codec) drop() {
 
 // decoding is one call of Decode.
 type decoding struct {
-	c      *Codec
-	out    []byte
-	src    []byte
-	n      int // consumed
-	budget int // bytes that may still be inflated
-	reply  bool
-	err    error
+	c     *Codec
+	out   []byte
+	src   []byte
+	n     int // consumed
+	room  int // bytes that may still be appended
+	reply bool
+	err   error
 }
 
 // step reports false when there is nothing more to do for now.
@@ -245,6 +249,11 @@ func (d *decoding) take() bool {
 		}
 		c.message.in = c.unmask(c.message.in, rest)
 	} else {
+		if d.room == 0 {
+			return false
+		}
+		rest = rest[:min(len(rest), d.room)]
+		d.room -= len(rest)
 		d.out = c.unmask(d.out, rest)
 	}
 	d.n += len(rest)
@@ -274,13 +283,13 @@ func (d *decoding) hold() {
 // inflate hands on of the message that is held what the call has room for.
 func (d *decoding) inflate() bool {
 	c := d.c
-	if len(d.src) == d.n {
+	if len(d.src) == d.n || d.room == 0 {
 		return false
 	}
 	at := len(d.out)
 	var done bool
-	d.out, done, d.err = c.message.inflate(d.out, d.budget, c.payload)
-	d.budget -= len(d.out) - at
+	d.out, done, d.err = c.message.inflate(d.out, min(d.room, MaxFrame), c.payload)
+	d.room -= len(d.out) - at
 	if d.err != nil || !done {
 		return false
 	}

@@ -74,7 +74,7 @@ func (m *message) inflate(dst []byte, budget, payload int) (out []byte, done boo
 		}
 	}
 	for budget > 0 {
-		if cap(dst)-len(dst) < 512 {
+		if len(dst) == cap(dst) {
 			dst = slices.Grow(dst, min(budget, max(4*len(m.in), 1<<10)))
 		}
 		room := dst[len(dst):min(cap(dst), len(dst)+budget)]
@@ -95,7 +95,9 @@ func (m *message) inflate(dst []byte, budget, payload int) (out []byte, done boo
 	return dst, false, nil
 }
 
-// compressor is a place that StatelessDeflate writes to.
+// compressor is a place that StatelessDeflate writes to. That needs 16 KiB of stack
+// and nothing else; a compressor with state of the same speed takes half a
+// megabyte, to make messages of a few KiB, each on its own, no shorter.
 type compressor struct{ out []byte }
 
 func (z *compressor) Write(p []byte) (int, error) {

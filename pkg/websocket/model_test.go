@@ -74,7 +74,11 @@ func decodeAll(t testing.TB, c *Codec, b []byte, piece int) (out []byte, replied
 		kept = append(kept, b[:n]...)
 		b = b[n:]
 		for {
-			got, n, reply, err := c.Decode(nil, kept)
+			room := make([]byte, 0, piece%5*100)
+			got, n, reply, err := c.Decode(room, kept)
+			if cap(room) > 0 && cap(got) != cap(room) {
+				t.Fatalf("%d bytes in a room of %d", len(got), cap(room))
+			}
 			if n > len(kept) {
 				t.Fatalf("consumed %d of %d bytes", n, len(kept))
 			}
