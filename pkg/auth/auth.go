@@ -3,8 +3,8 @@ package auth
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
+	"time"
 
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/wire"
@@ -20,6 +20,14 @@ type Credentials struct {
 	ProxySig          string
 	// Nonce is what this connection's INFO carried, "" if it carried none.
 	Nonce string
+	// Proxy is the key of the trusted proxy that ProxySig is of. [Proxies] fills it in.
+	Proxy string
+
+	// ID of the connection, and what its CONNECT says of the program at the other
+	// end: for those who are asked to judge, not for judging here.
+	ID                  uint64
+	Name, Lang, Version string
+	Protocol            int
 
 	// TLS is the state of the connection's TLS, nil without.
 	TLS *tls.ConnectionState
@@ -37,6 +45,9 @@ func (c *Credentials) anonymous() bool {
 // nameless tells whether neither a name nor a password nor a token was shown. A
 // JWT counts for nothing where there is no operator.
 func (c *Credentials) nameless() bool { return c.User == "" && c.Pass == "" && c.Token == "" }
+
+// Redacted stands where a secret would be shown.
+const Redacted = "[REDACTED]"
 
 // Unlimited is the value of a limit that does not limit. 0 means the same, so
 // that an Identity without limits needs none set.
@@ -62,6 +73,15 @@ type Identity struct {
 	NoPayload, NoSubs bool
 	// MaxConnections of the account.
 	MaxConnections int
+
+	// What is shown of it besides: what its token and its account are named, the
+	// token's tags, who signed it and the token itself ([Redacted] if it needs no
+	// proof), when it ends (zero: never), and the trusted proxy it came through.
+	NameTag, AccountTag string
+	Tags                []string
+	IssuerKey, JWT      string
+	Expires             time.Time
+	Proxy               string
 
 	// Attach is called when a connection has become this identity, so that it can
 	// be ended, or be given other permissions, later; detach is called when it
@@ -113,13 +133,6 @@ var (
 	// returns it.
 	ErrTooMany = errors.New("the account has as many connections as it may have")
 )
-
-// Refused makes an error that wraps [ErrRefused].
-func Refused(format string, args ...any) error { return refused(format, args...) }
-
-func refused(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{ErrRefused}, args...)...)
-}
 
 // Open admits everybody to the global account.
 type Open struct{}

@@ -44,4 +44,16 @@ func IsHash(s string) bool {
 	return digit(s[4]) && digit(s[5])
 }
 
+// hashCost is the cost of a hash, 0 of what is none.
+func hashCost(p config.Secret) int {
+	if !IsHash(string(p)) {
+		return 0
+	}
+	n, err := bcrypt.Cost([]byte(p))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 func digit(c byte) bool { return c >= '0' && c <= '9' }

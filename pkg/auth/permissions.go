@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,17 @@ func NewPermissions(p *config.Permissions) *Permissions {
 		}
 	}
 	return out
+}
+
+// Denying returns permissions that are the same but for subjects that must not be
+// published to, whatever else is allowed.
+func (p *Permissions) Denying(subjects ...string) *Permissions {
+	var source config.Permissions
+	if p != nil {
+		source = *p.Source
+	}
+	source.Publish.Deny = slices.Concat(source.Publish.Deny, subjects)
+	return NewPermissions(&source)
 }
 
 func newRules(p config.SubjectPermission) rules {

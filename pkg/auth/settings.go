@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"fmt"
+
 	"github.com/banyanmq/banyan/pkg/config"
 )
 
@@ -15,6 +17,8 @@ type Settings struct {
 
 	single *user // the one user of the authorization block
 	token  config.Secret
+	// tokenProxy: who shows the token must come through a trusted proxy.
+	tokenProxy bool
 
 	leafSingle  *user
 	leafKey     *user
@@ -28,8 +32,9 @@ type Settings struct {
 	// mapping: some listener knows users by their certificates, so that a user
 	// without a password is one, and not open to everybody elsewhere.
 	mapping bool
-	// decoy is a hash that costs as much as those of the users do: what somebody
-	// shows who is not one is compared with it, so that time does not tell.
+	// decoy is a hash that costs as much as the dearest of the users': what is
+	// compared with no hash is compared with it, so that time does not tell who is
+	// a user.
 	decoy config.Secret
 }
 
@@ -39,6 +44,7 @@ type user struct {
 	nkey     string
 	password config.Secret
 	kinds    []config.ConnectionType // empty: all
+	proxy    bool                    // must come through a trusted proxy
 	identity *Identity
 }
 
@@ -58,6 +64,7 @@ func (u *user) allows(kind config.ConnectionType) bool {
 func FromConfig(c *config.Config) *Settings {
 	s := &Settings{
 		hash: newHashing(), users: make(map[string]*user), keys: make(map[string]*user), token: c.Auth.Token, required: c.AuthRequired(),
+		tokenProxy: c.Auth.ProxyRequired,
 	}
 	s.mapping = c.Client.TLS != nil && c.Client.TLS.VerifyAndMap ||
 		c.LeafNodes != nil && c.LeafNodes.TLS != nil && c.LeafNodes.TLS.VerifyAndMap
@@ -76,16 +83,39 @@ func FromConfig(c *config.Config) *Settings {
 	}
 	if c.Auth.User != "" {
 		s.single = newUser(c.Auth.User, c.Auth.Password, config.DefaultAccount)
+		s.single.proxy = c.Auth.ProxyRequired
 	}
 	if s.noAuth = s.users[c.Auth.NoAuthUser]; s.noAuth == nil {
 		s.noAuth = s.keys[c.Auth.NoAuthUser]
 	}
-	s.openGlobal = s.required && onlySystem && s.noAuth == nil &&
+	s.openGlobal = s.required && onlySystem && s.noAuth == nil && c.Auth.Callout == nil &&
 		s.single == nil && s.token == "" && len(c.Auth.Users) == 0 && !s.globalUsers(c)
 	if l := c.LeafNodes; l != nil {
 		s.addLeafs(&l.Auth)
 	}
+	s.chooseDecoy()
 	return s
+}
+
+// chooseDecoy takes the dearest of all hashes.
+func (s *Settings) chooseDecoy() {
+	dearest := 0
+	take := func(p config.Secret) {
+		if cost := hashCost(p); cost > dearest {
+			s.decoy, dearest = p, cost
+		}
+	}
+	take(s.token)
+	for _, u := range []*user{s.single, s.leafSingle} {
+		if u != nil {
+			take(u.password)
+		}
+	}
+	for _, list := range [][]*user{s.order, s.leafOrder} {
+		for _, u := range list {
+			take(u.password)
+		}
+	}
 }
 
 // globalUsers tells whether the global account has users of its own.
@@ -102,9 +132,11 @@ func (s *Settings) addLeafs(l *config.LeafAuth) {
 	s.leafAccount = orGlobal(l.Account)
 	if l.User != "" {
 		s.leafSingle = newUser(l.User, l.Password, s.leafAccount)
+		s.leafSingle.proxy = l.ProxyRequired
 	}
 	if l.NKey != "" {
 		s.leafKey = newKeyUser(l.NKey, s.leafAccount)
+		s.leafKey.proxy = l.ProxyRequired
 	}
 	if len(l.Users) > 0 {
 		s.leafUsers = make(map[string]*user, len(l.Users))
@@ -113,9 +145,11 @@ func (s *Settings) addLeafs(l *config.LeafAuth) {
 	for _, x := range l.Users {
 		if x.NKey != "" {
 			s.leafKeys[x.NKey] = newKeyUser(x.NKey, orGlobal(x.Account))
+			s.leafKeys[x.NKey].proxy = x.ProxyRequired
 			continue
 		}
 		u := newUser(x.Name, x.Password, orGlobal(x.Account))
+		u.proxy = x.ProxyRequired
 		s.leafUsers[x.Name] = u
 		s.leafOrder = append(s.leafOrder, u)
 	}
@@ -144,14 +178,11 @@ func (s *Settings) add(c *config.User, account string) {
 	if c.NKey != "" {
 		u = newKeyUser(c.NKey, account)
 	}
-	u.kinds = c.AllowedConnectionTypes
+	u.kinds, u.proxy = c.AllowedConnectionTypes, c.ProxyRequired
 	u.identity.Permissions = NewPermissions(c.Permissions)
 	if c.NKey != "" {
 		s.keys[c.NKey] = u
 		return
-	}
-	if IsHash(string(c.Password)) {
-		s.decoy = c.Password
 	}
 	s.users[c.Name] = u
 	s.order = append(s.order, u)
@@ -161,20 +192,21 @@ func isLeaf(kind config.ConnectionType) bool {
 	return kind == config.LeafNode || kind == config.LeafWS
 }
 
-// ownLeafs tells whether leaf nodes have users of their own.
-func (s *Settings) ownLeafs() bool {
+// OwnLeafs tells whether leaf nodes have users of their own, so that those of clients
+// are not theirs.
+func (s *Settings) OwnLeafs() bool {
 	return s.leafSingle != nil || s.leafKey != nil || s.leafUsers != nil
 }
 
 // Policy implements Authenticator.
 func (s *Settings) Policy(kind config.ConnectionType) Policy {
-	if isLeaf(kind) && s.ownLeafs() {
+	if isLeaf(kind) && s.OwnLeafs() {
 		return Policy{Required: true, Announced: true, Nonce: s.leafKey != nil || len(s.leafKeys) > 0}
 	}
 	if !s.required {
 		return Policy{}
 	}
-	named := s.noAuth != nil && s.noAuth.allows(kind)
+	named := s.noAuth != nil && s.noAuth.allows(kind) && !s.noAuth.proxy
 	return Policy{Required: true, Announced: !named, Anonymous: named || s.openGlobal, Nonce: len(s.keys) > 0}
 }
 
@@ -206,8 +238,11 @@ func (s *Settings) Authenticate(c *Credentials) (*Identity, error) {
 	case len(s.users) > 0:
 		return s.pick(s.users, s.order, c, true)
 	case s.token != "":
-		if c.Token == "" || !s.hash.matches(s.token, c.Token) {
+		if !s.matches(s.token, c.Token) {
 			return nil, refused("token")
+		}
+		if err := ProxyRequired(s.tokenProxy, c, "who shows the token"); err != nil {
+			return nil, err
 		}
 		return tokenHolder, nil
 	case s.single != nil:
@@ -216,7 +251,7 @@ func (s *Settings) Authenticate(c *Credentials) (*Identity, error) {
 	return nil, refused("nothing is configured to check against")
 }
 
-var tokenHolder = &Identity{User: "[REDACTED]", Account: config.DefaultAccount}
+var tokenHolder = &Identity{User: Redacted, Account: config.DefaultAccount}
 
 // pick finds the user that the peer claims to be, and checks it.
 func (s *Settings) pick(users map[string]*user, order []*user, c *Credentials, structural bool) (*Identity, error) {
@@ -225,8 +260,11 @@ func (s *Settings) pick(users map[string]*user, order []*user, c *Credentials, s
 		if err != nil {
 			return nil, err
 		}
-		if !s.hash.matches(u.password, c.Pass) {
+		if !s.matches(u.password, c.Pass) {
 			return nil, refused("password of user %q, known by certificate", u.name)
+		}
+		if err := u.proxied(c); err != nil {
+			return nil, err
 		}
 		return u.identity, nil
 	}
@@ -235,9 +273,7 @@ func (s *Settings) pick(users map[string]*user, order []*user, c *Credentials, s
 	}
 	u := users[c.User]
 	if u == nil {
-		if s.decoy != "" {
-			s.hash.matches(s.decoy, c.Pass)
-		}
+		s.matches("", c.Pass)
 		return nil, refused("unknown user %q", c.User)
 	}
 	return s.check(u, c)
@@ -248,7 +284,17 @@ func (s *Settings) anybody(c *Credentials) (*Identity, error) {
 	if !s.noAuth.allows(c.Kind) {
 		return nil, refused("connection type %s of no_auth_user %q", c.Kind, s.noAuth.identity.User)
 	}
+	if err := s.noAuth.proxied(c); err != nil {
+		return nil, err
+	}
 	return s.noAuth.identity, nil
+}
+
+func (u *user) proxied(c *Credentials) error {
+	if !u.proxy {
+		return nil
+	}
+	return ProxyRequired(true, c, fmt.Sprintf("user %q", u.identity.User))
 }
 
 // prove finds the user with the key that is shown, and has it proved. An unknown
@@ -262,26 +308,43 @@ func prove(keys map[string]*user, c *Credentials) (*Identity, error) {
 	if !u.allows(c.Kind) {
 		return nil, refused("connection type %s of nkey %q", c.Kind, u.nkey)
 	}
+	if err := u.proxied(c); err != nil {
+		return nil, err
+	}
 	if err := VerifySignature(u.nkey, c.Nonce, c.Sig); err != nil {
 		return nil, refused("nkey %q: %v", u.nkey, err)
 	}
 	return u.identity, nil
 }
 
+// check judges who claims to be u. The password is compared before anything else
+// is said, whatever else is wrong: a refusal takes the same time for all causes.
 func (s *Settings) check(u *user, c *Credentials) (*Identity, error) {
-	if u.name != c.User {
+	right := s.matches(u.password, c.Pass)
+	switch {
+	case u.name != c.User:
 		return nil, refused("unknown user %q", c.User)
-	}
-	if !u.allows(c.Kind) {
+	case !u.allows(c.Kind):
 		return nil, refused("connection type %s of user %q", c.Kind, u.name)
-	}
-	if s.mapping && u.password == "" {
+	case s.mapping && u.password == "":
 		return nil, refused("user %q has no password and is known by certificate only", u.name)
-	}
-	if !s.hash.matches(u.password, c.Pass) {
+	case !right:
 		return nil, refused("password of user %q", u.name)
 	}
+	if err := u.proxied(c); err != nil {
+		return nil, err
+	}
 	return u.identity, nil
+}
+
+// matches compares as [hashing.matches] does. A comparison in clear that fails
+// takes as long as one of hashes where there are any.
+func (s *Settings) matches(configured config.Secret, shown string) bool {
+	ok := s.hash.matches(configured, shown)
+	if !ok && s.decoy != "" && !IsHash(string(configured)) {
+		s.hash.matches(s.decoy, shown)
+	}
+	return ok
 }
 
 // PlaintextPasswords tells whether some password or token is not hashed, for a

@@ -60,6 +60,7 @@ type conn struct {
 	options   *wire.ClientConnect // nil before CONNECT; changed by the reader only
 	subs      subset
 	reason    wire.CloseReason
+	refusal   *auth.Refusal // why it may not come in, if there is more to say of it
 	serving   bool
 	ready     bool // may be sent INFO
 	pinger    *link.Pinger

@@ -109,6 +109,7 @@ func (c *conn) credentials(o *wire.ClientConnect) *auth.Credentials {
 		Kind: config.Standard,
 		User: o.User, Pass: o.Pass, Token: o.Token, NKey: o.NKey, Sig: o.Sig, JWT: o.JWT, ProxySig: o.ProxySig,
 		Nonce: c.nonce, TLS: c.t.TLSState(), MapCertificate: t != nil && t.VerifyAndMap, Remote: c.remote,
+		ID: c.id, Name: o.Name, Lang: o.Lang, Version: o.Version, Protocol: o.Protocol,
 	}
 }
 
@@ -136,17 +137,6 @@ func (c *conn) enterUnasked() error {
 }
 
 var errNotConnect = errors.New("something else came before CONNECT")
-
-// refuse ends a connection that failed to authenticate. The client is told one
-// thing whatever the cause.
-func (c *conn) refuse(err error) error {
-	c.s.counters.authFailed.Add(1)
-	c.log().Errorf("authentication error: %v", err)
-	if errors.Is(err, auth.ErrUnavailable) {
-		return &ending{reason: wire.ReasonAuthFailure}
-	}
-	return c.fatal(wire.ReasonAuthFailure, wire.TextAuthViolation)
-}
 
 // bind makes the connection one of id's account. There are no subscriptions.
 func (c *conn) bind(id *auth.Identity) error {

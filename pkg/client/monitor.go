@@ -21,6 +21,8 @@ type Details struct {
 	TLSFirst      bool
 	PeerCerts     []PeerCert
 	Permissions   *auth.Permissions
+	// Identity is who the client is; it is not changed.
+	Identity *auth.Identity
 	// Subs is filled when asked for.
 	Subs []Subscription
 }
@@ -55,7 +57,7 @@ func (c *conn) Info(subs bool) link.Info {
 }
 
 func (c *conn) infoLocked(subs bool) link.Info {
-	d := Details{Type: config.Standard, TLSFirst: c.tlsFirst, Permissions: c.identity.Permissions}
+	d := Details{Type: config.Standard, TLSFirst: c.tlsFirst, Permissions: c.identity.Permissions, Identity: c.identity}
 	i := link.Info{
 		ID: c.id, Kind: link.KindClient, Addr: c.remote, Account: c.account.Name, User: c.identity.User,
 		Started: c.t.Started(), Active: time.Unix(0, c.last.Load()), RTT: c.estimate, Pending: c.t.Pending(),
@@ -63,6 +65,9 @@ func (c *conn) infoLocked(subs bool) link.Info {
 	}
 	if c.pinger != nil && c.pinger.RTT() > 0 {
 		i.RTT = c.pinger.RTT()
+	}
+	if r := c.refusal; r != nil && r.Account != "" {
+		i.RefusedBy, i.Refusal = r.Account, r.Text
 	}
 	if o := c.options; o != nil {
 		i.Name, d.Lang, d.Version = o.Name, o.Lang, o.Version

@@ -32,6 +32,8 @@ type Options struct {
 	URLs *link.URLs
 	// Auth nil admits everybody.
 	Auth auth.Authenticator
+	// Penalties delay the answers to failed logins; nil: no delays.
+	Penalties *auth.Penalties
 	// Settings are not changed while the Service runs.
 	Settings *config.Config
 	// Log nil logs nothing.

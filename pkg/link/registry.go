@@ -44,6 +44,10 @@ type Info struct {
 	TLSVersion        string
 	TLSCipher         string
 
+	// Refusal is what events say of a login that failed, "" for what Reason says;
+	// RefusedBy is the account whose service refused it, if one did.
+	Refusal, RefusedBy string
+
 	// More is a struct of the connection's package (client.Details, route.Details...).
 	More any
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 
 	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/auth/usertoken"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
 
@@ -47,7 +48,7 @@ func newAccount(o *Operator, key string) *account {
 func (a *account) stale(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.claims == nil || a.deleted || a.token == "" || expired(a.claims.Expires, now)
+	return a.claims == nil || a.deleted || a.token == "" || usertoken.Expired(a.claims.Expires, now)
 }
 
 func (a *account) shares() bool {
@@ -63,9 +64,6 @@ func (a *account) older(c *jwt.AccountClaims) bool {
 	return a.claims != nil && !a.deleted && a.token != "" && c.IssuedAt < a.claims.IssuedAt
 }
 
-// expired tells whether the second of a token's end has come.
-func expired(at int64, now time.Time) bool { return at > 0 && !now.Before(time.Unix(at, 0)) }
-
 // apply puts claims into force and ends the connections that they do not allow.
 func (a *account) apply(c *jwt.AccountClaims, token string) {
 	a.mu.Lock()
@@ -75,7 +73,7 @@ func (a *account) apply(c *jwt.AccountClaims, token string) {
 	}
 	old := a.claims
 	a.claims, a.token, a.deleted = c, token, false
-	a.defaults = auth.NewPermissions(settings(c.DefaultPermissions))
+	a.defaults = auth.NewPermissions(usertoken.Permissions(c.DefaultPermissions))
 	a.timeLocked()
 	if a.o.o.OnAccount != nil {
 		a.o.o.OnAccount(a.key, c)
@@ -84,7 +82,8 @@ func (a *account) apply(c *jwt.AccountClaims, token string) {
 		return
 	}
 	defaultsChanged := !reflect.DeepEqual(old.DefaultPermissions, c.DefaultPermissions)
-	limitsChanged := old.Limits.NatsLimits != c.Limits.NatsLimits
+	limitsChanged := old.Limits.NatsLimits != c.Limits.NatsLimits ||
+		old.HasExternalAuthorization() != c.HasExternalAuthorization()
 	for _, s := range a.orderedLocked() {
 		switch err := a.admits(s.user); {
 		case err != nil:
@@ -227,7 +226,7 @@ func (a *account) admits(u *user) *verdict {
 	switch {
 	case a.deleted:
 		return &verdict{"the account was deleted", wire.ReasonAuthExpired, wire.TextAccountExpired}
-	case expired(c.Expires, now):
+	case usertoken.Expired(c.Expires, now):
 		return &verdict{"the account has expired", wire.ReasonAuthExpired, wire.TextAccountExpired}
 	case !signs && (u.claims.Issuer != a.key || bool(strict)):
 		return &verdict{"User JWT issuer is not known", wire.ReasonAuthFailure, ""}

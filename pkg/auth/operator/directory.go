@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
 
+	"github.com/banyanmq/banyan/pkg/auth/usertoken"
 	"github.com/banyanmq/banyan/pkg/config"
 )
 
@@ -246,7 +247,7 @@ func (d *Directory) List() []string {
 	now := d.now()
 	list := make([]string, 0, len(d.files))
 	for k, s := range d.files {
-		if !expired(s.expires, now) {
+		if !usertoken.Expired(s.expires, now) {
 			list = append(list, k)
 		}
 	}
@@ -266,7 +267,7 @@ func (d *Directory) Sweep() {
 	defer d.mu.Unlock()
 	now := d.now()
 	for k, s := range d.files {
-		if expired(s.expires, now) {
+		if usertoken.Expired(s.expires, now) {
 			d.forgetLocked(k)
 			os.Remove(d.path(k))
 		}

@@ -2,14 +2,14 @@ package operator
 
 import (
 	"errors"
-	"net"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
 
 	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/auth/callout"
+	"github.com/banyanmq/banyan/pkg/auth/usertoken"
 	"github.com/banyanmq/banyan/pkg/config"
 )
 
@@ -21,7 +21,11 @@ type user struct {
 	plain  bool // has no permissions of its own
 	bearer bool
 	leaf   bool
-	until  time.Time // zero: no end
+	// delegated: a service vouches for it, under another name than its token's
+	// subject.
+	delegated bool
+	token     string    // to be shown
+	until     time.Time // zero: no end
 }
 
 // Policy implements auth.Authenticator.
@@ -32,15 +36,38 @@ func (o *Operator) Policy(config.ConnectionType) auth.Policy {
 // Authenticate implements auth.Authenticator. The steps are those of
 // jwt-operator 4.
 func (o *Operator) Authenticate(c *auth.Credentials) (*auth.Identity, error) {
-	claims, err := o.token(c)
+	claims, token, err := o.token(c)
 	if err != nil {
 		return nil, err
 	}
 	vr := jwt.CreateValidationResults()
-	if claims.Validate(vr); vr.IsBlocking(true) || expired(claims.Expires, o.o.Now()) {
-		return nil, auth.Refused("User JWT no longer valid: %s", issues(vr))
+	if claims.Validate(vr); vr.IsBlocking(true) || usertoken.Expired(claims.Expires, o.o.Now()) {
+		return nil, auth.Refused("User JWT no longer valid: %s", usertoken.Issues(vr))
 	}
 	key := memberOf(claims)
+	a, err := o.account(key)
+	if err != nil {
+		return nil, err
+	}
+	u := &user{claims: claims, token: token}
+	if err := a.judge(u, c); err != nil {
+		return nil, err
+	}
+	if q := a.question(u); q != nil {
+		return o.callOut(a, q, c)
+	}
+	return a.admit(u), nil
+}
+
+// admit is who a user is now.
+func (a *account) admit(u *user) *auth.Identity {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.identity(u)
+}
+
+// account finds an account that may log in.
+func (o *Operator) account(key string) (*account, error) {
 	if o.pinned != nil && !o.pinned[key] {
 		return nil, auth.Refused("account %s is not a pinned account", key)
 	}
@@ -48,78 +75,60 @@ func (o *Operator) Authenticate(c *auth.Credentials) (*auth.Identity, error) {
 	var bad badToken
 	switch {
 	case err == nil:
+		return a, nil
 	case errors.Is(err, ErrUnknown), errors.As(err, &bad):
 		return nil, auth.Refused("account %s: %v", key, err)
-	default:
-		return nil, errors.Join(auth.ErrUnavailable, err)
 	}
-	u, err := a.user(claims, c)
-	if err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.identity(u), nil
+	return nil, errors.Join(auth.ErrUnavailable, err)
 }
 
 // token is the user's own, or the one for those who have none.
-func (o *Operator) token(c *auth.Credentials) (*jwt.UserClaims, error) {
-	if c.JWT != "" {
-		claims, err := jwt.DecodeUserClaims(strings.TrimSpace(c.JWT))
+func (o *Operator) token(c *auth.Credentials) (*jwt.UserClaims, string, error) {
+	sentinel := o.o.Settings.DefaultSentinel
+	if token := strings.TrimSpace(c.JWT); token != "" {
+		claims, err := jwt.DecodeUserClaims(token)
 		if err == nil {
-			return claims, nil
+			return claims, token, nil
 		}
-		if o.o.Settings.DefaultSentinel == "" {
-			return nil, auth.Refused("User JWT not valid: %v", err)
-		}
-	}
-	if s := o.o.Settings.DefaultSentinel; s != "" {
-		if claims, err := jwt.DecodeUserClaims(s); err == nil {
-			return claims, nil
+		if sentinel == "" {
+			return nil, "", auth.Refused("User JWT not valid: %v", err)
 		}
 	}
-	return nil, auth.Refused("Authentication requires a user JWT")
+	if sentinel != "" {
+		if claims, err := jwt.DecodeUserClaims(sentinel); err == nil {
+			return claims, sentinel, nil
+		}
+	}
+	return nil, "", auth.Refused("Authentication requires a user JWT")
 }
 
-// user judges a token against the account's claims and what the connection shows.
-func (a *account) user(claims *jwt.UserClaims, c *auth.Credentials) (*user, error) {
+// judge fills in what a user's token and what signed it make of the user, and
+// judges that against the account's claims and what the connection shows.
+func (a *account) judge(u *user, c *auth.Credentials) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	u := &user{claims: claims, limits: claims.UserPermissionLimits, leaf: c.Kind == config.LeafNode || c.Kind == config.LeafWS}
+	claims := u.claims
+	u.limits, u.leaf = claims.UserPermissionLimits, c.Kind == config.LeafNode || c.Kind == config.LeafWS
 	if err := a.scope(u); err != nil {
-		return nil, err
+		return err
 	}
 	u.bearer = u.limits.BearerToken
 	if v := a.admits(u); v != nil {
-		return nil, auth.Refused("%s", v.why)
+		return auth.Refused("%s", v.why)
 	}
-	if u.limits.ProxyRequired {
-		return nil, auth.Refused("user %s must come through a trusted proxy", claims.Subject)
+	until, err := usertoken.Admit(claims.Subject, &u.limits, claims.Expires, c, a.o.o.Now())
+	if err != nil {
+		return err
 	}
-	if !allowedKind(u.limits.AllowedConnectionTypes, c.Kind) {
-		return nil, auth.Refused("connection type %s of user %s", c.Kind, claims.Subject)
-	}
-	if !u.bearer {
+	u.until = until
+	if !u.bearer && !u.delegated {
 		if err := auth.VerifySignature(claims.Subject, c.Nonce, c.Sig); err != nil {
-			return nil, auth.Refused("user %s: %v", claims.Subject, err)
+			return auth.Refused("user %s: %v", claims.Subject, err)
 		}
 	}
-	if !allowedSource(u.limits.Src, c.Remote) {
-		return nil, auth.Refused("Bad src Ip %v", c.Remote)
-	}
-	end, inside := window(a.o.o.Now(), &u.limits.UserLimits)
-	if !inside {
-		return nil, auth.Refused("user %s is outside of its times", claims.Subject)
-	}
-	u.until = end
-	if claims.Expires > 0 {
-		if at := time.Unix(claims.Expires, 0); u.until.IsZero() || at.Before(u.until) {
-			u.until = at
-		}
-	}
-	p := settings(u.limits.Permissions)
+	p := usertoken.Permissions(u.limits.Permissions)
 	u.perms, u.plain = auth.NewPermissions(p), p == nil
-	return u, nil
+	return nil
 }
 
 // scope takes permissions and limits from the template of the key that signed
@@ -149,47 +158,26 @@ func (a *account) scope(u *user) error {
 	return nil
 }
 
-var kinds = []config.ConnectionType{
-	config.Standard, config.WebSocket, config.LeafNode, config.LeafWS, config.MQTT, config.MQTTWS, config.InProcess,
-}
-
-// allowedKind: kinds that do not exist do not count, as long as one is left.
-func allowedKind(list []string, kind config.ConnectionType) bool {
-	if len(list) == 0 {
-		return true
-	}
-	return slices.Contains(kinds, kind) && slices.ContainsFunc(list, func(x string) bool {
-		return config.ConnectionType(strings.ToUpper(x)) == kind
-	})
-}
-
-func allowedSource(list []string, remote net.Addr) bool {
-	if len(list) == 0 {
-		return true
-	}
-	t, ok := remote.(*net.TCPAddr)
-	if !ok {
-		return false
-	}
-	return slices.ContainsFunc(list, func(cidr string) bool {
-		_, n, err := net.ParseCIDR(strings.TrimSpace(cidr))
-		return err == nil && n.Contains(t.IP)
-	})
-}
-
 // identity is what a user is under the claims in force. a.mu is held.
 func (a *account) identity(u *user) *auth.Identity {
 	id := &auth.Identity{
-		User: u.claims.Subject, NKey: u.claims.Subject, Account: a.key, Permissions: u.perms,
+		User: u.claims.Subject, NKey: u.claims.Subject, Account: a.key, AccountTag: a.claims.Name, Permissions: u.perms, Expires: u.until,
 		Attach: func(s auth.Session) (func(), error) { return a.attach(u, s) },
+	}
+	if u.delegated {
+		id.NKey = ""
+		if u.claims.Name != "" {
+			id.User = u.claims.Name
+		}
 	}
 	if u.plain {
 		id.Permissions = a.defaults
 	}
-	subs := tighter(u.limits.Subs, a.claims.Limits.Subs)
-	payload := min(tighter(u.limits.Payload, a.claims.Limits.Payload), 1<<31-1)
-	id.MaxSubs, id.NoSubs = int(max(min(subs, 1<<31-1), 0)), subs == 0
-	id.MaxPayload, id.NoPayload = max(payload, 0), payload == 0
+	if a.claims.HasExternalAuthorization() {
+		id.Permissions = id.Permissions.Denying(callout.Subject)
+	}
+	usertoken.Limit(id, tighter(u.limits.Subs, a.claims.Limits.Subs), tighter(u.limits.Payload, a.claims.Limits.Payload))
+	usertoken.Show(id, u.claims, u.token, u.bearer)
 	return id
 }
 
@@ -202,20 +190,4 @@ func tighter(a, b int64) int64 {
 		return a
 	}
 	return min(a, b)
-}
-
-// settings are permissions of a token in the form of those of settings; nil if
-// it says nothing.
-func settings(p jwt.Permissions) *config.Permissions {
-	if p.Pub.Empty() && p.Sub.Empty() && p.Resp == nil {
-		return nil
-	}
-	out := &config.Permissions{
-		Publish:   config.SubjectPermission{Allow: p.Pub.Allow, Deny: p.Pub.Deny},
-		Subscribe: config.SubjectPermission{Allow: p.Sub.Allow, Deny: p.Sub.Deny},
-	}
-	if r := p.Resp; r != nil {
-		out.AllowResponses = &config.ResponsePermission{Max: r.MaxMsgs, Expires: r.Expires}
-	}
-	return out
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/auth/operator/operatortest"
+	"github.com/banyanmq/banyan/pkg/auth/usertoken"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
@@ -387,12 +388,12 @@ func TestWindow(t *testing.T) {
 		{"00:30:00", []jwt.TimeRange{{Start: "23:00:00", End: "01:00:00"}}, "2026-11-24 01:00:00"},
 		{"01:30:00", []jwt.TimeRange{{Start: "23:00:00", End: "01:00:00"}}, ""},
 	} {
-		end, ok := window(at(x.now), &jwt.UserLimits{Times: x.ranges, Locale: "Europe/Berlin"})
+		end, ok := usertoken.Window(at(x.now), &jwt.UserLimits{Times: x.ranges, Locale: "Europe/Berlin"})
 		if got := end.In(loc).Format("2006-01-02 15:04:05"); ok != (x.end != "") || ok && got != x.end {
 			t.Errorf("%s in %v: %v until %s, want %q", x.now, x.ranges, ok, got, x.end)
 		}
 	}
-	if _, ok := window(time.Now(), &jwt.UserLimits{}); !ok {
+	if _, ok := usertoken.Window(time.Now(), &jwt.UserLimits{}); !ok {
 		t.Error("no ranges: not inside")
 	}
 }

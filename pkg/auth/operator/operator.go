@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 
+	"github.com/banyanmq/banyan/pkg/auth/callout"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/logging"
 )
@@ -24,6 +25,9 @@ type Options struct {
 	// nil of one that was deleted; calls for one account come one after the
 	// other. It must not call back.
 	OnAccount func(key string, c *jwt.AccountClaims)
+	// Callout asks the services of accounts that have their users judged by one. nil:
+	// nobody of such an account may log in.
+	Callout *callout.Caller
 	// Now nil is time.Now.
 	Now func() time.Time
 	// Log nil logs nothing.

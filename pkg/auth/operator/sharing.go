@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 
 	acct "github.com/banyanmq/banyan/pkg/account"
+	"github.com/banyanmq/banyan/pkg/auth/usertoken"
 	"github.com/banyanmq/banyan/pkg/subject"
 )
 
@@ -185,7 +186,7 @@ func (o *Operator) activated(c *jwt.AccountClaims, e *jwt.Export, importer strin
 	_, signs := c.SigningKeys[t.Issuer]
 	byKey := t.Issuer == c.Subject && (t.IssuerAccount == "" || t.IssuerAccount == c.Subject)
 	bySigner := signs && t.IssuerAccount == c.Subject
-	return !vr.IsBlocking(true) && !expired(t.Expires, o.o.Now()) && (byKey || bySigner) &&
+	return !vr.IsBlocking(true) && !usertoken.Expired(t.Expires, o.o.Now()) && (byKey || bySigner) &&
 		t.Subject == importer && kindOf(t.ImportType) == i.Kind &&
 		subject.Subset(i.Subject, string(t.ImportSubject)) &&
 		!e.Revocations.IsRevoked(importer, time.Unix(t.IssuedAt, 0))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 
+	"github.com/banyanmq/banyan/pkg/auth/usertoken"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/version"
 )
@@ -125,20 +126,9 @@ func (t *trust) judge(key, token string) (*jwt.AccountClaims, error) {
 	}
 	vr := jwt.CreateValidationResults()
 	if c.Validate(vr); vr.IsBlocking(true) {
-		return nil, fmt.Errorf("%w: %s", errUntrusted, issues(vr))
+		return nil, fmt.Errorf("%w: %s", errUntrusted, usertoken.Issues(vr))
 	}
 	return c, nil
-}
-
-// issues lists what stands against a token.
-func issues(vr *jwt.ValidationResults) string {
-	var list []string
-	for _, i := range vr.Issues {
-		if i.Blocking || i.TimeCheck {
-			list = append(list, i.Description)
-		}
-	}
-	return fmt.Sprintf("validation errors: %q", list)
 }
 
 // memberOf is the account that a user's token is of: who signed it, or whom the

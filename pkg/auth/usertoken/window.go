@@ -1,4 +1,4 @@
-package operator
+package usertoken
 
 import (
 	"time"
@@ -6,10 +6,10 @@ import (
 	"github.com/nats-io/jwt/v2"
 )
 
-// window tells whether now is inside one of the ranges of a day, and until when
+// Window tells whether now is inside one of the ranges of a day, and until when
 // at most. Without ranges every time is, without an end. Bounds do not belong to
 // a range; one that ends before it starts goes on past midnight.
-func window(now time.Time, l *jwt.UserLimits) (end time.Time, inside bool) {
+func Window(now time.Time, l *jwt.UserLimits) (end time.Time, inside bool) {
 	if len(l.Times) == 0 {
 		return time.Time{}, true
 	}

@@ -1,0 +1,40 @@
+package client
+
+import (
+	"errors"
+	"time"
+
+	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/wire"
+)
+
+// refuse ends a connection that failed to authenticate. The client is told one
+// thing whatever the cause, after a while that grows with the failures of its
+// address.
+func (c *conn) refuse(err error) error {
+	c.s.counters.authFailed.Add(1)
+	c.log().Errorf("authentication error: %v", err)
+	if errors.Is(err, auth.ErrUnavailable) {
+		return &ending{reason: wire.ReasonAuthFailure}
+	}
+	c.mu.Lock()
+	errors.As(err, &c.refusal)
+	c.mu.Unlock()
+	c.atone()
+	return c.fatal(auth.ReasonOf(err), wire.TextAuthViolation)
+}
+
+// atone waits before a refusal. Only a goroutine that logs one client in may wait:
+// a second CONNECT of one that is in already is refused at once.
+func (c *conn) atone() {
+	d := c.s.o.Penalties.Failed(c.remote)
+	if d <= 0 || c.connected {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.s.done:
+	}
+}
