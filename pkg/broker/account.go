@@ -26,6 +26,10 @@ type Account struct {
 	// Clients counts connections bound to the account.
 	Clients atomic.Int64
 	Leafs   atomic.Int64
+	// Elsewhere counts connections, of which LeafsElsewhere are leaf nodes, that other
+	// servers said they have in the account.
+	Elsewhere      atomic.Int64
+	LeafsElsewhere atomic.Int64
 
 	b *Broker
 	// What it shares with other accounts; see Broker.Share.

@@ -151,7 +151,7 @@ func (c *conn) bind(id *auth.Identity) error {
 	c.account, c.identity, c.bound = a, id, true
 	c.mu.Unlock()
 	limits := newLimits(a, id)
-	if limits.connections > 0 && n+a.Leafs.Load() > limits.connections {
+	if limits.connections > 0 && n+a.Leafs.Load()+a.Elsewhere.Load() > limits.connections {
 		return c.fatal(wire.ReasonMaxAccountConnections, wire.TextMaxAccountConnections)
 	}
 	if id.Attach != nil {

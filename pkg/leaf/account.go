@@ -91,12 +91,12 @@ func (a *account) add(l *conn) *ending {
 }
 
 // full tells whether no further leaf node may be accepted. Clients count too where the limit
-// is for all connections.
+// is for all connections, and those on other servers always.
 func (a *account) full(accepted, limit int) bool {
 	l := a.Limits()
 	return limit > 0 && accepted >= limit ||
-		l.MaxLeafNodes > 0 && accepted >= l.MaxLeafNodes ||
-		l.MaxConnections > 0 && int64(accepted)+a.Clients.Load() >= int64(l.MaxConnections)
+		l.MaxLeafNodes > 0 && int64(accepted)+a.LeafsElsewhere.Load() >= int64(l.MaxLeafNodes) ||
+		l.MaxConnections > 0 && int64(accepted)+a.Clients.Load()+a.Elsewhere.Load() >= int64(l.MaxConnections)
 }
 
 func identLimit(i *auth.Identity) int {

@@ -108,6 +108,7 @@ func (s *Service) publishConns() {
 	s.mu.Unlock()
 	var names []string
 	for name := range changed {
+		s.track(name)
 		if to := connsSubjects(name); s.wanted(to[0]) || s.wanted(to[1]) {
 			names = append(names, name)
 		}

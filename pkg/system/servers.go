@@ -60,8 +60,11 @@ func (s *Service) heard(r *Request) {
 		return
 	}
 	if t[3] == "SHUTDOWN" {
-		delete(s.servers, id)
+		s.forget(id)
 		return
+	}
+	if t[3] == "LAMEDUCK" {
+		return // it still serves, and says so
 	}
 	known := s.servers[id]
 	if known == nil {
@@ -69,6 +72,7 @@ func (s *Service) heard(r *Request) {
 		s.servers[id] = known
 		s.statsz.pace = statszFirst
 		s.broadcastSoon()
+		s.heartbeat() // it has not heard our counts
 	} else if m.Server.Seq <= known.seq {
 		s.o.Log.RateLimitedWarnf("Received out of order remote server update from: %q", id)
 		return
@@ -80,8 +84,23 @@ func (s *Service) heard(r *Request) {
 func (s *Service) prune() {
 	for id, x := range s.servers {
 		if time.Since(x.seen) > forgetAfter {
-			delete(s.servers, id)
+			s.forget(id)
 		}
+	}
+	for id := range s.elsewhere {
+		if s.servers[id] == nil {
+			s.forget(id)
+		}
+	}
+}
+
+// forget takes a server out, and its connections off the accounts.
+func (s *Service) forget(id string) {
+	delete(s.servers, id)
+	counts := s.elsewhere[id]
+	delete(s.elsewhere, id)
+	for account := range counts {
+		s.sumUp(account)
 	}
 }
 

@@ -74,9 +74,14 @@ type Service struct {
 	answers  map[string]answer
 	accounts map[string]func(account string) answer
 	seq      uint64
-	counts   map[string]*count
-	countID  uint64
-	reloader atomic.Pointer[func() error]
+	// Connections of accounts: of other servers by their id, accounts that these were
+	// asked for, and what was ended here because there were too many.
+	elsewhere map[string]map[string]connections
+	tracked   map[string]bool
+	shedding  map[uint64]*link.Registry
+	counts    map[string]*count
+	countID   uint64
+	reloader  atomic.Pointer[func() error]
 	// countInbox is where other servers send what they counted.
 	countInbox string
 	servers    map[string]*server
@@ -101,6 +106,7 @@ func New(o Options) *Service {
 	}
 	s.acc = o.Broker.SystemAccount()
 	s.answers, s.accounts = s.table(), s.accountTable()
+	s.elsewhere, s.tracked, s.shedding = make(map[string]map[string]connections), make(map[string]bool), make(map[uint64]*link.Registry)
 	s.counts, s.countInbox = make(map[string]*count), "$SYS._INBOX."+wire.NameHash(o.Server.Name, 8)+".n"+nuid.Next()+"."
 	for _, reg := range []*link.Registry{o.Clients, o.Leafs} {
 		if reg != nil {
@@ -126,7 +132,10 @@ func (s *Service) Start() error {
 	s.client, s.stop = c, make(chan struct{})
 	s.mu.Unlock()
 	s.subscribe(c)
-	users := s.o.Broker.EachAccount(func(a *broker.Account) { s.serveUsers(c, a) })
+	users := s.o.Broker.EachAccount(func(a *broker.Account) {
+		s.serveUsers(c, a)
+		c.Do(func() { s.sumUp(a.Name) })
+	})
 	shared := s.share()
 	s.unwatch = func() {
 		users()
