@@ -111,6 +111,9 @@ func tlsVersion(v uint16) string {
 
 // traceIn logs an operation of the client.
 func (c *conn) traceIn(op *wire.Op) {
+	if c.untraced(c.account) {
+		return
+	}
 	l := c.log()
 	switch op.Kind {
 	case wire.KindConnect:
@@ -135,6 +138,12 @@ func (c *conn) traceIn(op *wire.Op) {
 	}
 }
 
+// untraced: what is said in the system account is traced on demand only.
+func (c *conn) untraced(a *broker.Account) bool {
+	set := c.s.o.Settings
+	return !set.Log.TraceVerbose && a != nil && a.Name == set.SystemAccount
+}
+
 func (c *conn) tracePayload(hdr int, payload []byte) {
 	log := &c.s.o.Settings.Log
 	if log.TraceHeaders {
@@ -148,6 +157,9 @@ func (c *conn) tracePayload(hdr int, payload []byte) {
 }
 
 func (c *conn) traceOut(subj []byte, s *broker.Sub, reply []byte, hdr int, payload []byte) {
+	if c.untraced(s.Account) {
+		return
+	}
 	line := wire.AppendClientMsg(nil, subj, s.SID, reply, hdr, len(payload))
 	c.log().Tracef("->> [%s]", line[:len(line)-len(wire.CRLF)])
 }

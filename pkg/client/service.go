@@ -260,32 +260,29 @@ func (s *Service) Drain(ctx context.Context, duration, grace time.Duration) {
 	if !pause(ctx, grace) {
 		return
 	}
+	s.log.Noticef("Closing existing clients")
 	var all []*conn
 	s.eachClient(func(c *conn) { all = append(all, c) })
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	s.closeSpread(ctx, all, duration-grace)
 }
 
-// closeSpread closes connections over a time, at most a second apart. Below a
-// millisecond apart they are closed in batches.
+// closeSpread closes connections one by one over a time, at most a second apart,
+// several at once where that would be less than a millisecond. The clock says how
+// many are due, so that the last is closed in time however long each takes.
 func (s *Service) closeSpread(ctx context.Context, all []*conn, over time.Duration) {
-	if len(all) == 0 {
-		return
-	}
-	batch := 1
-	gap := over / time.Duration(len(all))
-	if gap < time.Millisecond {
-		batch = int(min(int64(len(all)), int64(time.Millisecond/max(gap, 1))))
-		gap = time.Millisecond
-	}
-	gap = min(gap, time.Second)
-	for len(all) > 0 {
-		n := min(batch, len(all))
-		for _, c := range all[:n] {
-			c.Close(wire.ReasonServerShutdown)
+	gap := min(over/time.Duration(max(len(all), 1)), time.Second)
+	pace := max(gap, time.Millisecond)
+	began := time.Now()
+	for closed := 0; closed < len(all); {
+		due := len(all)
+		if gap > 0 {
+			due = min(due, max(closed+1, 1+int(time.Since(began)/gap)))
 		}
-		all = all[n:]
-		if len(all) > 0 && !pause(ctx, gap/2+rand.N(gap/2+1)) {
+		for ; closed < due; closed++ {
+			all[closed].Close(wire.ReasonServerShutdown)
+		}
+		if closed < len(all) && !pause(ctx, pace/2+rand.N(pace/2+1)) {
 			return
 		}
 	}

@@ -38,7 +38,7 @@ func TestNormalizeArgs(t *testing.T) {
 // TestReferenceFlags: every flag, in each of its forms, reaches the settings.
 func TestReferenceFlags(t *testing.T) {
 	samples := map[string]string{"config": "", "addr": "127.0.0.1", "net": "127.0.0.1", "port": "-1", "http_port": "-1", "https_port": "-1", "ms": "-1", "profile": "-1", "log_size_limit": "5", "max_traced_msg_len": "5",
-		"connect_retries": "5", "routes": "nats://a:1", "cluster": "nats://127.0.0.1:-1", "cluster_listen": "nats://127.0.0.1:-1", "client_advertise": "h:1"}
+		"connect_retries": "5", "remote_syslog": "udp://h:514", "routes": "nats://a:1", "cluster": "nats://127.0.0.1:-1", "cluster_listen": "nats://127.0.0.1:-1", "client_advertise": "h:1"}
 	for _, f := range referenceFlags() {
 		for i, name := range f.names {
 			value := samples[name]

@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/tls"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -355,4 +356,18 @@ func readAccount(where string) reader {
 		d.accounts = append(d.accounts, accountRef{v.Pos, path, v.Str, where})
 		return v.Str, true
 	}
+}
+
+// readSyslog reads the address of a system logger.
+func readSyslog(d *decoder, path string, v *conf.Value) (any, bool) {
+	if v.Kind != conf.String {
+		d.errorf(v.Pos, path, "want string, got %s", v.Describe())
+		return nil, false
+	}
+	u, err := url.Parse(v.Str)
+	if v.Str != "" && (err != nil || u.Host == "" && u.Scheme != "unix" || u.Path == "" && u.Scheme == "unix" || !slices.Contains([]string{"udp", "tcp", "unix"}, u.Scheme)) {
+		d.errorf(v.Pos, path, "want udp://host:514, tcp://host:514 or unix:///path, got %q", v.Str)
+		return nil, false
+	}
+	return v.Str, true
 }

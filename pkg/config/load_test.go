@@ -121,6 +121,9 @@ func transcript(t *testing.T, d *datadriven.TestData) string {
 func flatten(v reflect.Value, path string) []string {
 	switch x := v.Interface().(type) {
 	case *url.URL:
+		if x == nil {
+			return nil
+		}
 		return []string{path + " " + x.String()}
 	case Secret:
 		if x == "" {

@@ -227,7 +227,8 @@ func operateRows() []*option {
 		{yaml: "log.max_size", conf: "log_size_limit/logfile_size_limit", kind: kSize, def: int64(0), field: "Log.SizeLimit"},
 		{yaml: "log.max_files", conf: "log_max_num/logfile_max_num", kind: kInteger, field: "Log.MaxFiles"},
 		{yaml: "log.max_traced", conf: "max_traced_msg_len", kind: kInteger, field: "Log.MaxTracedMsgLen"},
-		{yaml: "log.syslog", conf: "syslog remote_syslog", kind: kLater, text: "log to stderr and let the system collect it"},
+		{yaml: "log.syslog", conf: "syslog", kind: kBool, field: "Log.Syslog"},
+		{yaml: "log.remote_syslog", conf: "remote_syslog", kind: kCustom, read: readSyslog, field: "Log.RemoteSyslog"},
 
 		{yaml: "lifecycle.pid_file", conf: "pid_file/pidfile", kind: kPath, field: "PidFile"},
 		{yaml: "lifecycle.ports_dir", conf: "ports_file_dir", kind: kPath, field: "PortsFileDir"},
@@ -236,7 +237,7 @@ func operateRows() []*option {
 		{yaml: "lifecycle.drain_on_term", conf: "lame_duck_on_term", kind: kBool, field: "LameDuck.OnTerm"},
 		{yaml: "reload.watch", conf: "reload.watch", kind: kBool, field: "Reload.Watch"},
 		{yaml: "profiling.port", conf: "prof_port", kind: kCustom, read: readPort, field: "ProfPort"},
-		{yaml: "profiling.block_rate", conf: "prof_block_rate", kind: kLater, text: "block profiles"},
+		{yaml: "profiling.block_rate", conf: "prof_block_rate", kind: kCustom, read: atLeast(0), field: "ProfBlockRate"},
 
 		{yaml: "connect_error_reports", conf: "connect_error_reports", kind: kInteger, def: DefaultConnectErrorReports, field: "ConnectErrorReports"},
 		{yaml: "reconnect_error_reports", conf: "reconnect_error_reports", kind: kInteger, def: DefaultReconnectErrorReports, field: "ReconnectErrorReports"},

@@ -80,6 +80,9 @@ type Config struct {
 	// ProfPort opens the profiling listener on the client host; 0 is off, -1
 	// lets the kernel choose.
 	ProfPort int
+	// ProfBlockRate samples one blocking event per so many nanoseconds spent
+	// blocked, for the block profile; 0 samples none.
+	ProfBlockRate int
 }
 
 // Listen is an address to listen on.
@@ -593,8 +596,13 @@ const (
 
 // Log is where and what to log.
 type Log struct {
-	// File "" logs to stderr.
-	File   string
+	// File, else RemoteSyslog, else Syslog, else stderr.
+	File string
+	// Syslog is the local system logger; RemoteSyslog one at udp://host:514,
+	// tcp://host:514 or unix:///path.
+	Syslog       bool
+	RemoteSyslog string
+
 	Format LogFormat
 	Debug  bool
 	Trace  bool

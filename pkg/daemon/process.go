@@ -182,7 +182,7 @@ func logOptions(cfg *config.Config) logging.Options {
 	l := cfg.Log
 	return logging.Options{
 		File: l.File, Format: logging.Format(l.Format), Debug: l.Debug, Trace: l.Trace || l.TraceVerbose,
-		NoTime: !l.Time, UTC: l.UTC, SizeLimit: l.SizeLimit, MaxFiles: l.MaxFiles,
+		Syslog: l.Syslog, RemoteSyslog: l.RemoteSyslog, NoTime: !l.Time, UTC: l.UTC, SizeLimit: l.SizeLimit, MaxFiles: l.MaxFiles,
 	}
 }
 
@@ -314,9 +314,11 @@ func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, bui
 	if err != nil {
 		return err
 	}
+	defer p.log.Close() // a system logger may still have to be sent lines
 	sig, ignore := catchSignals()
 	defer ignore()
 	tuneCollector()
+	p.sampleBlocking()
 	for _, w := range warnings {
 		p.Log.Warnf("%s", w)
 	}

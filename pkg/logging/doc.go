@@ -24,7 +24,10 @@
 // write call, under one lock. Control characters in a line are escaped, so
 // that a client's name cannot forge a line or drive a terminal.
 //
+// A system logger gets lines from a bounded queue; nobody waits for it. That is
+// the package's only goroutine, and Close ends it.
+//
 // Nothing is global: two daemons in one test process have two logs. The
-// package starts no goroutine, stands on the ground floor, and imports no
+// package stands on the ground floor, and imports no
 // other package of this module.
 package logging

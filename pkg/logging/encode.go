@@ -38,6 +38,7 @@ type textEncoder struct {
 	pool             buffer.Pool
 	pid              string
 	time, utc, color bool
+	bare             bool // the text alone
 }
 
 func newTextEncoder(pid int, time, utc, color bool) *textEncoder {
@@ -57,23 +58,9 @@ func (t *textEncoder) Clone() zapcore.Encoder {
 
 func (t *textEncoder) EncodeEntry(e zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
 	b := t.pool.Get()
-	b.AppendString(t.pid)
-	if t.time {
-		at := e.Time
-		if t.utc {
-			at = at.UTC()
-		}
-		b.AppendTime(at, timeLayout)
-		b.AppendByte(' ')
+	if !t.bare {
+		t.appendHead(b, e)
 	}
-	name, color := label(e.Level)
-	b.AppendByte('[')
-	if t.color {
-		b.AppendString("\x1b[" + color + "m" + name + "\x1b[0m")
-	} else {
-		b.AppendString(name)
-	}
-	b.AppendString("] ")
 	if e.LoggerName != "" {
 		appendClean(b, e.LoggerName)
 		b.AppendString(" - ")
@@ -91,6 +78,27 @@ func (t *textEncoder) EncodeEntry(e zapcore.Entry, fields []zapcore.Field) (*buf
 	}
 	b.AppendByte('\n')
 	return b, nil
+}
+
+// appendHead writes "[pid] time [LVL] ".
+func (t *textEncoder) appendHead(b *buffer.Buffer, e zapcore.Entry) {
+	b.AppendString(t.pid)
+	if t.time {
+		at := e.Time
+		if t.utc {
+			at = at.UTC()
+		}
+		b.AppendTime(at, timeLayout)
+		b.AppendByte(' ')
+	}
+	name, color := label(e.Level)
+	b.AppendByte('[')
+	if t.color {
+		b.AppendString("\x1b[" + color + "m" + name + "\x1b[0m")
+	} else {
+		b.AppendString(name)
+	}
+	b.AppendString("] ")
 }
 
 // appendClean escapes control characters; a tab is harmless.

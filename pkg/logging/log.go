@@ -1,6 +1,7 @@
 package logging
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -41,6 +42,13 @@ type Options struct {
 	UTC    bool
 	Color  Color
 
+	// Syslog sends to the local system logger, RemoteSyslog to the one at an
+	// address (see [CheckSyslog]). A File stands above both, and the address above
+	// the local one. Lines have neither process id nor time nor level: the
+	// protocol carries them.
+	Syslog       bool
+	RemoteSyslog string
+
 	// SizeLimit in bytes: a file that is longer after a write is renamed to
 	// FILE.YYYY.MM.DD.HH.MM.SS.nnnnnnnnn and begun anew. 0 never rotates.
 	SizeLimit int64
@@ -51,6 +59,8 @@ type Options struct {
 	PID  int              // default os.Getpid()
 	Now  func() time.Time // default time.Now
 	Exit func(code int)   // what Fatalf calls; default os.Exit
+
+	syslogPaths []string // default localSyslog
 }
 
 // Log owns a destination. Many Loggers share it.
@@ -98,7 +108,9 @@ func newState(o Options) (*state, error) {
 	switch o.Format {
 	case FormatText, "":
 		color := o.Color == ColorAlways || o.Color == ColorAuto && o.File == "" && isCharDevice(o.Out)
-		s.enc = newTextEncoder(o.PID, !o.NoTime, o.UTC, color)
+		enc := newTextEncoder(o.PID, !o.NoTime, o.UTC, color)
+		enc.bare = o.toSyslog()
+		s.enc = enc
 	case FormatJSON:
 		s.enc = newJSONEncoder(o.PID, o.UTC)
 	default:
@@ -108,6 +120,9 @@ func newState(o Options) (*state, error) {
 	s.sink, err = openSink(o)
 	return s, err
 }
+
+// toSyslog: a file wins.
+func (o *Options) toSyslog() bool { return o.File == "" && (o.Syslog || o.RemoteSyslog != "") }
 
 func levelOf(debug, trace bool) zapcore.Level {
 	switch {
@@ -247,6 +262,10 @@ func (s *state) write(e zapcore.Entry, fields []zapcore.Field) error {
 		return err
 	}
 	defer buf.Free()
+	if sys := s.sink.sys; sys != nil {
+		sys.write(e.Level, e.Time, bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}))
+		return nil
+	}
 	return s.sink.write(buf.Bytes())
 }
 
@@ -257,7 +276,12 @@ func (c clock) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d
 
 type fatalHook struct{ log *Log }
 
-func (h fatalHook) OnWrite(*zapcore.CheckedEntry, []zapcore.Field) { h.log.exit(1) }
+func (h fatalHook) OnWrite(*zapcore.CheckedEntry, []zapcore.Field) {
+	if s := h.log.state.Load(); !s.off && s.sink.sys != nil {
+		s.sink.sys.flush()
+	}
+	h.log.exit(1)
+}
 
 // recent remembers texts for a second. Its size is bounded: what strangers can
 // make us log must not grow in memory.

@@ -19,7 +19,8 @@ const backupLayout = ".2006.01.02.15.04.05.000000000"
 // guards it.
 type sink struct {
 	w        io.Writer
-	name     string // "" for a stream
+	sys      *syslog // instead of all others
+	name     string  // "" for a stream
 	file     *os.File
 	size     int64
 	limit    int64 // current limit; doubled for as long as rotating fails
@@ -34,6 +35,10 @@ type notice struct {
 }
 
 func openSink(o Options) (*sink, error) {
+	if o.toSyslog() {
+		sys, err := openSyslog(o)
+		return &sink{sys: sys}, err
+	}
 	if o.File == "" {
 		return &sink{w: o.Out}, nil
 	}
@@ -144,6 +149,9 @@ func (s *sink) sync() error {
 }
 
 func (s *sink) close() error {
+	if s != nil && s.sys != nil {
+		s.sys.close()
+	}
 	if s == nil || s.file == nil {
 		return nil
 	}

@@ -346,13 +346,15 @@ var texts = map[string]text{
 	"log.debug":         {means: "as level: debug"},
 	"log.trace":         {means: "log the protocol"},
 	"log.trace_verbose": {means: "the system account's as well"},
-	"log.trace_headers": {means: "headers as well"},
+	"log.trace_headers": {means: "of messages only the headers"},
 	"log.format":        {means: "for people or for machines"},
 	"log.file":          {means: "log to this file", def: "stderr"},
 	"log.time":          {means: "with time stamps"},
 	"log.utc":           {means: "in UTC"},
 	"log.max_size":      {means: "rotate the file at this size; 0 never"},
 	"log.max_files":     {means: "files kept by rotation; 0 is all", def: "0"},
+	"log.syslog":        {means: "log to the local system logger"},
+	"log.remote_syslog": {means: "log to the system logger at `udp://host:514`, `tcp://host:514` or `unix:///path`; a file stands above it, the local one below", kind: "URL"},
 	"log.max_traced":    {means: "cut traced payloads to this length; 0 does not", def: "0"},
 
 	"lifecycle.pid_file":      {means: "file to write the process id to"},
@@ -363,6 +365,7 @@ var texts = map[string]text{
 	"lifecycle.drain_on_term": {means: "SIGTERM does the same as SIGUSR2"},
 
 	"profiling.port":          {means: "port of Go's profiles", kind: "integer"},
+	"profiling.block_rate":    {means: "sample one blocking event per so many nanoseconds, for the profile of blocking; it costs time", kind: "integer"},
 	"connect_error_reports":   {means: "the first failed dial is logged, then one in so many"},
 	"reconnect_error_reports": {means: "the same after a lost connection"},
 }
