@@ -96,6 +96,7 @@ var liveFields = []string{
 	"LeafNodes.Advertise", "LeafNodes.NoAdvertise", "LeafNodes.Auth", "LeafNodes.TLS", "LeafNodes.Remotes", "LeafNodes.Reconnect",
 	"LeafNodes.ReconnectSpread", "LeafNodes.ReconnectMax", "LeafNodes.DialTimeout", "LeafNodes.HandshakeTimeout", "LeafNodes.MinVersion",
 	"LeafNodes.Compression", "LeafNodes.Isolate", "LeafNodes.PingInterval", "LeafNodes.PingMax", "LeafNodes.WriteDeadline", "LeafNodes.WriteTimeout",
+	"WebSocket.TLS",
 	"Log", "LameDuck", "ConnectErrorReports", "ReconnectErrorReports", "PidFile", "PortsFileDir", "Reload",
 }
 

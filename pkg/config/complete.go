@@ -25,6 +25,7 @@ func (l *loader) complete() {
 	if c.LeafNodes != nil {
 		c.completeLeafNodes()
 	}
+	c.completeWebSocket()
 	c.completeBorder()
 	if c.HTTP.HTTPS.Enabled() {
 		if c.HTTP.Enabled() {

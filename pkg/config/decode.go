@@ -74,6 +74,8 @@ func (d *decoder) walk(s *scope, n *node, v *conf.Value, path string, put sink) 
 			d.errorf(e.Pos, p, "is not an option of %s but of %s; remove it", d.daemon, child.in)
 		case child.opt != nil && child.opt.kind != kBlock && (len(child.children) == 0 || e.Value.Kind != conf.Map):
 			put(child.opt, p, e)
+		case e.Value.Kind == conf.String && e.Value.Str == "inherit" && child.opt != nil && child.opt.inherit != nil:
+			put(child.opt.inherit, p, &conf.Entry{Key: e.Key, Value: &conf.Value{Kind: conf.Bool, Bool: true, Pos: e.Value.Pos}, Pos: e.Pos})
 		case e.Value.Kind == conf.Map || e.Value.Kind == conf.Null:
 			if child.opt != nil && child.opt.kind == kBlock {
 				put(child.opt, p, e)

@@ -100,11 +100,8 @@ func checkLeafRemote(d *decoder, pos conf.Pos, path string, item any) {
 		d.errorf(pos, path, "a remote leaf node needs a url")
 	case ws > 0 && ws < len(urls):
 		d.errorf(pos, path, "remote leaf node configuration cannot have a mix of websocket and non-websocket urls: %q", urls)
-	case ws > 0:
-		if !d.shared {
-			d.errorf(pos, path, "not supported yet: leaf links over WebSocket")
-		}
 	case !d.first("remote", fmt.Sprintf("%q %q", urls, account)):
 		d.errorf(pos, path, "duplicate remote urls=%q, account=%q", urls, account)
 	}
+	checkProxy(d, pos, path, r)
 }

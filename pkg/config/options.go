@@ -82,6 +82,8 @@ type option struct {
 	def   any
 	in    daemons
 	words []string
+	// inherit is the switch of kBlock that the word inherit turns on.
+	inherit *option
 	// item is the scope of kList.
 	item *scope
 	read reader

@@ -13,7 +13,7 @@ import (
 // without it.
 var rootScope = sync.OnceValue(func() *scope {
 	return newScope("", "unknown field %q", slices.Concat(
-		serverRows(), clientRows(), authRows(), whoisRows(), operatorRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), operateRows(), laterRows(),
+		serverRows(), clientRows(), authRows(), whoisRows(), operatorRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), webSocketRows(), operateRows(), laterRows(),
 	))
 })
 
@@ -250,7 +250,6 @@ func laterRows() []*option {
 		{yaml: "store", conf: "store", kind: kLater, text: "streams"},
 		{conf: "store_dir/storedir", kind: kLater, text: "streams"},
 		{conf: "default_js_domain", kind: kLater, text: "streams"},
-		{yaml: "websocket", conf: "websocket/ws", kind: kLater, text: "WebSocket clients"},
 		{yaml: "mqtt", conf: "mqtt", kind: kLater, text: "MQTT clients"},
 		{yaml: "mappings", conf: "mappings/maps", kind: kCustom, read: readMappings, in: noClients, field: "Mappings"},
 		{conf: "ocsp ocsp_cache", kind: kLater, text: "OCSP"},

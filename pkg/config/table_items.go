@@ -122,7 +122,7 @@ var leafUserScope = checked(checkLeafUser, newScope("leaf user", "unknown field 
 	{yaml: "proxy_required", conf: "proxy_required", kind: kBool, field: "ProxyRequired"},
 }))
 
-var leafRemoteScope = checked(checkLeafRemote, newScope("upstream", "unknown field %q", append([]*option{
+var leafRemoteScope = checked(checkLeafRemote, newScope("upstream", "unknown field %q", append(append([]*option{
 	{yaml: "name", conf: "name", kind: kString, field: "Name"},
 	{yaml: "urls url", conf: "urls/url", kind: kURLs, text: "leafnode", field: "URLs"},
 	{yaml: "user", conf: "user/username", kind: kString, field: "User"},
@@ -144,10 +144,8 @@ var leafRemoteScope = checked(checkLeafRemote, newScope("upstream", "unknown fie
 	{yaml: "timeouts.reconnect_spread", conf: "reconnect_spread", kind: kStrictDuration, field: "ReconnectSpread"},
 	{yaml: "compression.mode compression", conf: "compression.mode compression", kind: kCustom, read: readCompression(CompressionS2Auto), field: "Compression.Mode"},
 	{yaml: "compression.rtt_thresholds", conf: "compression.rtt_thresholds/thresholds/rtts/rtt", kind: kCustom, read: readThresholds, field: "Compression.RTTThresholds"},
-	{conf: "ws_compression/ws_compress/websocket_compression/websocket_compress ws_no_masking/websocket_no_masking", kind: kLater, text: "leaf links over WebSocket"},
-	{yaml: "proxy", conf: "proxy", kind: kLater, text: "leaf links over WebSocket"},
 	{conf: "jetstream_cluster_migrate/js_cluster_migrate", kind: kLater, text: "streams"},
-}, tlsRows("tls", "tls", "TLS", 0)...)))
+}, webSocketRemoteRows()...), tlsRows("tls", "tls", "TLS", 0)...)))
 
 // readChoice is a switch of which it matters whether it was set.
 func readChoice(d *decoder, path string, v *conf.Value) (any, bool) {

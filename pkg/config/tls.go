@@ -181,6 +181,9 @@ func (c *Config) TLSBlocks() []TLSBlock {
 			add(fmt.Sprintf("upstreams[%d].tls", i), r.TLS, false)
 		}
 	}
+	if c.WebSocket != nil && c.WebSocket.TLS != c.Client.TLS {
+		add("websocket.tls", c.WebSocket.TLS, true)
+	}
 	if c.Operator != nil {
 		add("auth.resolver_tls", c.Operator.ResolverTLS, false)
 	}

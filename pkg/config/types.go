@@ -59,10 +59,11 @@ type Config struct {
 	// Operator nil: accounts and users are those above.
 	Operator *OperatorMode
 
-	Cluster   *Cluster   // hubd, gwd
-	Gateway   *Gateway   // gwd; in hubd only so that it can say that gwd serves it
-	Border    Border     // gwd
-	LeafNodes *LeafNodes // hubd, leafd
+	Cluster   *Cluster           // hubd, gwd
+	Gateway   *Gateway           // gwd; in hubd only so that it can say that gwd serves it
+	Border    Border             // gwd
+	LeafNodes *LeafNodes         // hubd, leafd
+	WebSocket *WebSocketListener // hubd, leafd
 
 	HTTP     HTTP
 	Log      Log
@@ -488,7 +489,8 @@ type LeafUser struct {
 type LeafRemote struct {
 	// Name labels the link in logs; "" when not set.
 	Name string
-	// URLs have a port each (7422 when the file gives none) and carry User and
+	// URLs have a port each (7422 when the file gives none, of WebSocket 80 or 443),
+	// are all of WebSocket or none, and carry User and
 	// Password where they give none of their own: log them with Redacted.
 	URLs     []*url.URL
 	User     string
@@ -517,6 +519,11 @@ type LeafRemote struct {
 	Compression      Compression
 	FirstInfoTimeout time.Duration
 	DialTimeout      time.Duration
+	// WebSocketCompression offers permessage-deflate, WebSocketNoMasking frames that
+	// are not masked.
+	WebSocketCompression bool
+	WebSocketNoMasking   bool
+	Proxy                *LeafProxy
 	// ReconnectSpread overrides [LeafNodes.ReconnectSpread].
 	ReconnectSpread time.Duration
 	// Disabled remotes are configured but not dialed.

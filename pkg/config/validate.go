@@ -20,6 +20,7 @@ func (l *loader) validate() {
 	l.validateOperator()
 	l.validateAccounts()
 	l.validateLeafNodes()
+	l.validateWebSocket()
 	l.validateGateway()
 	l.validateCluster()
 	l.validateDaemon()
@@ -119,6 +120,9 @@ func (l *loader) validateTLSBlocks() {
 		for i, r := range c.LeafNodes.Remotes {
 			check(fmt.Sprintf("upstreams[%d].tls", i), r.TLS, false, false)
 		}
+	}
+	if c.WebSocket != nil && !c.WebSocket.InheritTLS {
+		check("websocket.tls", c.WebSocket.TLS, true, false)
 	}
 	if c.Operator != nil {
 		check("auth.resolver_tls", c.Operator.ResolverTLS, false, false)

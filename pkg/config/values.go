@@ -249,6 +249,9 @@ func (d *decoder) urls(kind, path string, v *conf.Value) (any, bool) {
 			ok = false
 			continue
 		}
+		if strings.HasPrefix(u.Scheme, "ws") && !strings.Contains(text, u.Host) {
+			d.warnf(pos, p, "%s has no port and is dialed at that of its scheme; nats-server would take 7422", u.Redacted())
+		}
 		if seen[u.String()] {
 			d.warnf(pos, p, "duplicate %s entry %s is dropped", kind, u.Redacted())
 			continue
@@ -282,7 +285,14 @@ func parseURL(kind, text string) (*url.URL, error) {
 		return nil, fmt.Errorf("error parsing %s url [%q]: scheme %q is none of %s", kind, u.Redacted(), u.Scheme, strings.Join(rule.schemes, ", "))
 	}
 	if u.Port() == "" {
-		u.Host = net.JoinHostPort(u.Hostname(), rule.port)
+		port := rule.port
+		switch u.Scheme {
+		case "ws":
+			port = "80"
+		case "wss":
+			port = "443"
+		}
+		u.Host = net.JoinHostPort(u.Hostname(), port)
 	}
 	return u, nil
 }

@@ -15,7 +15,7 @@ const tlsTitle = "TLS blocks"
 var order = []string{
 	"server", "clients", tlsTitle, "auth", "items of auth.users and accounts.users", "accounts", "items of accounts", "items of accounts[].exports", "items of accounts[].imports",
 	"cluster", "gateway", "items of gateway.remotes", "border", "items of border.policies",
-	"leafs", "items of leafs.users", "upstreams", "items of upstreams", "monitor", "log", "lifecycle", "everything else",
+	"websocket", "leafs", "items of leafs.users", "upstreams", "items of upstreams", "monitor", "log", "lifecycle", "everything else",
 }
 
 func rank(title string) int {
@@ -79,7 +79,7 @@ A *secret* is a string, or in YAML ` + "`{env: NAME}` or `{file: path}`" + `; it
 **Reload.** SIGHUP, ` + "`hubd reload`" + ` and ` + "`$SYS.REQ.SERVER.<id>.RELOAD`" + ` read the file again. The column reload says which settings that
 applies; a change of any other refuses the whole reload, and nothing changes. A listener is never opened or closed by one.
 
-**Blocks switch listeners on.** Only the client port is open by default. ` + "`cluster`, `gateway`, `leafs` and `monitor`" + ` open theirs when
+**Blocks switch listeners on.** Only the client port is open by default. ` + "`cluster`, `gateway`, `leafs`, `websocket` and `monitor`" + ` open theirs when
 they are written and have an address.
 `
 
@@ -91,6 +91,7 @@ var notes = map[string]string{
 	"items of accounts":                      "In .conf `accounts` is a map from names, or a list of names.",
 	"gateway":                                "hubd accepts the block and says that gwd serves it, so that both can share a file.",
 	"leafs":                                  "`leafnodes` may be called `leaf` in .conf. leafd needs `leafs.listen` only for nodes behind it (a daisy chain); the time-outs\nhold for its `upstreams` as well.",
+	"websocket":                              "In .conf the block may be called `ws`; user, password, token and time-out stand in `authorization {}` there.",
 	"upstreams":                              "In .conf: `leafnodes { remotes: [...] }`.",
 }
 
@@ -295,6 +296,28 @@ var texts = map[string]text{
 	"leafs.compression.mode":           {means: "of leaf links", kind: "off|accept|s2_fast|s2_better|s2_best|s2_auto"},
 	"leafs.compression.rtt_thresholds": {means: "as of routes", kind: "durations", def: "10ms, 50ms, 100ms"},
 
+	"websocket.listen":            {means: "address for WebSocket clients, and for leaf nodes at paths that end in /leafnode"},
+	"websocket.host":              {means: host, def: "0.0.0.0, leafd 127.0.0.1"},
+	"websocket.port":              {means: tcpPort, kind: "integer"},
+	"websocket.advertise":         {means: "host:port that WebSocket clients of the cluster are told to reconnect to"},
+	"websocket.inherit_tls":       {means: "use the block clients.tls; also written `tls: inherit`"},
+	"websocket.no_tls":            {means: "do without TLS; a leafd that serves its own machine alone needs neither"},
+	"websocket.same_origin":       {means: "only pages from the host that the request is for"},
+	"websocket.allowed_origins":   {means: "only pages from these: scheme://host[:port]; leafd on loopback without this lets in pages of its own machine only"},
+	"websocket.compression":       {means: "offer permessage-deflate"},
+	"websocket.handshake_timeout": {means: "from accept to the end of the upgrade, TLS included"},
+	"websocket.user":              {means: "the one user, in place of auth.user"},
+	"websocket.password":          {means: "in clear or a bcrypt hash", kind: "secret"},
+	"websocket.token":             {means: "token, in place of auth.token", kind: "secret"},
+	"websocket.auth_timeout":      {means: "time in which a client must say who it is", def: "auth.timeout"},
+	"websocket.no_auth_user":      {means: "who clients are that give no name, in place of auth.no_auth_user"},
+	"websocket.cookies.jwt":       {means: "cookie with a bearer JWT, for what CONNECT leaves empty; in operator mode"},
+	"websocket.cookies.user":      {means: "cookie with the user"},
+	"websocket.cookies.password":  {means: "cookie with the password"},
+	"websocket.cookies.token":     {means: "cookie with the token"},
+	"websocket.headers":           {means: "lines added to the answer of the upgrade; in YAML also a list of {name, value}", kind: "map"},
+	"websocket.ping.interval":     {means: "time between PINGs to a quiet client; 30s keeps most proxies from cutting it", def: "clients.ping.interval"},
+
 	"leafs.users[].name":           {means: "who"},
 	"leafs.users[].password":       {means: "in clear or a bcrypt hash", kind: "secret"},
 	"leafs.users[].nkey":           {means: "public key (U...) that the leaf node proves to have"},
@@ -304,6 +327,12 @@ var texts = map[string]text{
 
 	"upstreams": {means: "hubs to dial, one link for each item"},
 
+	"upstreams[].websocket.compression":       {means: "of ws and wss URLs: ask for permessage-deflate"},
+	"upstreams[].websocket.no_masking":        {means: "of ws and wss URLs: ask to send without masking"},
+	"upstreams[].proxy.url":                   {means: "HTTP proxy to dial through, http://host:port or https://", kind: "url"},
+	"upstreams[].proxy.user":                  {means: "what the proxy is told"},
+	"upstreams[].proxy.password":              {means: "in clear", kind: "secret"},
+	"upstreams[].proxy.timeout":               {means: "for what is said to the proxy", def: "timeouts.dial"},
 	"upstreams[].name":                        {means: "for people"},
 	"upstreams[].urls":                        {means: "hubs that serve this link; tls:// for TLS"},
 	"upstreams[].user":                        {means: "who we are there"},
