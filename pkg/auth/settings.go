@@ -27,7 +27,11 @@ type Settings struct {
 	leafOrder   []*user
 	leafAccount string
 
+	// ways are what holds for kinds of connections whose listener overrides something.
+	ways map[config.ConnectionType]*Settings
+
 	required   bool
+	announced  bool // INFO says so even where those without a name are let in
 	openGlobal bool // only the system account has users: others need none
 	// mapping: some listener knows users by their certificates, so that a user
 	// without a password is one, and not open to everybody elsewhere.
@@ -67,7 +71,8 @@ func FromConfig(c *config.Config) *Settings {
 		tokenProxy: c.Auth.ProxyRequired,
 	}
 	s.mapping = c.Client.TLS != nil && c.Client.TLS.VerifyAndMap ||
-		c.LeafNodes != nil && c.LeafNodes.TLS != nil && c.LeafNodes.TLS.VerifyAndMap
+		c.LeafNodes != nil && c.LeafNodes.TLS != nil && c.LeafNodes.TLS.VerifyAndMap ||
+		c.WebSocket != nil && c.WebSocket.TLS != nil && c.WebSocket.TLS.VerifyAndMap
 	for i := range c.Auth.Users {
 		s.add(&c.Auth.Users[i], config.DefaultAccount)
 	}
@@ -94,6 +99,7 @@ func FromConfig(c *config.Config) *Settings {
 		s.addLeafs(&l.Auth)
 	}
 	s.chooseDecoy()
+	s.addWays(c)
 	return s
 }
 
@@ -200,6 +206,9 @@ func (s *Settings) OwnLeafs() bool {
 
 // Policy implements Authenticator.
 func (s *Settings) Policy(kind config.ConnectionType) Policy {
+	if o := s.ways[kind]; o != nil {
+		s = o
+	}
 	if isLeaf(kind) && s.OwnLeafs() {
 		return Policy{Required: true, Announced: true, Nonce: s.leafKey != nil || len(s.leafKeys) > 0}
 	}
@@ -207,11 +216,14 @@ func (s *Settings) Policy(kind config.ConnectionType) Policy {
 		return Policy{}
 	}
 	named := s.noAuth != nil && s.noAuth.allows(kind) && !s.noAuth.proxy
-	return Policy{Required: true, Announced: !named, Anonymous: named || s.openGlobal, Nonce: len(s.keys) > 0}
+	return Policy{Required: true, Announced: !named || s.announced, Anonymous: named || s.openGlobal, Nonce: len(s.keys) > 0}
 }
 
 // Authenticate implements Authenticator: the login decision of accounts-auth 4.
 func (s *Settings) Authenticate(c *Credentials) (*Identity, error) {
+	if o := s.ways[c.Kind]; o != nil {
+		s = o
+	}
 	if isLeaf(c.Kind) {
 		switch {
 		case s.leafSingle != nil:
@@ -358,6 +370,9 @@ func (s *Settings) PlaintextPasswords() bool {
 		if plain(u.password) {
 			return true
 		}
+	}
+	if o := s.ways[config.WebSocket]; o != nil {
+		return plain(o.token) || o.single != nil && plain(o.single.password)
 	}
 	return false
 }
