@@ -63,6 +63,7 @@ type Process struct {
 	Log    *logging.Logger
 	Server *link.Server
 	Broker *broker.Broker
+	Keys   Keys
 
 	// What this server and its peers tell clients, leaf nodes and gateways.
 	ClientURLs  *link.URLs
@@ -92,7 +93,7 @@ func New(cfg *config.Config) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	srv, err := newServer(cfg)
+	srv, keys, err := newServer(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +118,7 @@ func New(cfg *config.Config) (*Process, error) {
 		Log:         lg.Logger(),
 		Server:      srv,
 		Broker:      b,
+		Keys:        keys,
 		ClientURLs:  new(link.URLs),
 		LeafURLs:    new(link.URLs),
 		GatewayURLs: new(link.URLs),
@@ -130,22 +132,32 @@ func New(cfg *config.Config) (*Process, error) {
 	}, nil
 }
 
-func newServer(cfg *config.Config) (*link.Server, error) {
-	kp, err := nkeys.CreateServer()
-	if err != nil {
-		return nil, fmt.Errorf("making the server's identity: %w", err)
+// Keys are the private parts of what [link.Server] is known by, made anew at each
+// start and kept nowhere else.
+type Keys struct {
+	Identity nkeys.KeyPair // of its ID
+	Curve    nkeys.KeyPair // of its XKey
+}
+
+func newServer(cfg *config.Config) (*link.Server, Keys, error) {
+	var k Keys
+	fail := func(what string, err error) (*link.Server, Keys, error) {
+		return nil, k, fmt.Errorf("making the server's %s: %w", what, err)
 	}
-	id, err := kp.PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("making the server's identity: %w", err)
+	var err error
+	if k.Identity, err = nkeys.CreateServer(); err != nil {
+		return fail("identity", err)
 	}
-	xkp, err := nkeys.CreateCurveKeys()
+	id, err := k.Identity.PublicKey()
 	if err != nil {
-		return nil, fmt.Errorf("making the server's curve key: %w", err)
+		return fail("identity", err)
 	}
-	xkey, err := xkp.PublicKey()
+	if k.Curve, err = nkeys.CreateCurveKeys(); err != nil {
+		return fail("curve key", err)
+	}
+	xkey, err := k.Curve.PublicKey()
 	if err != nil {
-		return nil, fmt.Errorf("making the server's curve key: %w", err)
+		return fail("curve key", err)
 	}
 	s := &link.Server{
 		ID: id, XKey: xkey, Name: cfg.ServerName, Product: string(cfg.Daemon),

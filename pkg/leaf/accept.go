@@ -32,6 +32,7 @@ func (s *Service) accept(nc net.Conn) {
 	e := l.openAccepted(&info)
 	release()
 	if e != nil {
+		l.atone(e)
 		e = l.fail(e)
 		l.log.Errorf("Leafnode connection refused: %s - %s", e.reason, e)
 	} else {
@@ -93,7 +94,7 @@ func (l *conn) openAccepted(info *wire.LeafInfo) *ending {
 		return e
 	}
 	info.Nonce, info.Compression = "", ""
-	info.ConnectInfo = true
+	info.ConnectInfo, info.MaxPayload = true, int32(s.payloadLimit(l.acct.Account, l.ident))
 	info.RemoteAccount = l.acct.Name
 	info.AccountIsSys = l.acct.Account == s.opts.Broker.SystemAccount()
 	if p := l.ident.Permissions; p != nil && p.Source != nil {
@@ -217,13 +218,14 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 		NKey: c.NKey, Sig: c.Sig, JWT: c.JWT, ProxySig: c.ProxySig, Nonce: l.nonce,
 		TLS: l.c.TLSState(), Remote: l.c.RemoteAddr(),
 		MapCertificate: s.settings.TLS != nil && s.settings.TLS.VerifyAndMap,
+		ID:             l.id, Name: c.Name, Version: c.Version,
 	}
 	ident, err := s.opts.Auth.Authenticate(creds)
 	if errors.Is(err, auth.ErrUnavailable) {
 		return silent(wire.ReasonMissingAccount, "%v", err)
 	}
 	if err != nil {
-		return &ending{reason: wire.ReasonAuthFailure, text: wire.TextAuthViolation, detail: err.Error()}
+		return refused(err)
 	}
 	if name := s.ownCluster(); name != "" && c.Cluster == name {
 		return ended(wire.ReasonClusterNamesIdentical, wire.TextSameClusterName)
@@ -244,9 +246,8 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 	l.parser = wire.PeerParser{
 		Dialect: wire.DialectLeaf, MaxControlLine: s.opts.maxLine(), MaxPayload: int(s.maxPayload()),
 	}
-	if p := ident.MaxPayload; p > 0 && p < s.maxPayload() {
-		l.parser.MaxPayload = int(p)
-	}
+	l.parser.MaxPayload = int(max(1, s.payloadLimit(l.acct.Account, ident))) // 0 is no limit to a parser
+	l.maxSubs.Store(subsLimit(l.acct.Account, ident))
 	return nil
 }
 

@@ -129,7 +129,7 @@ func (l *conn) addInterest(op *wire.Op) *ending {
 		}
 		return nil
 	}
-	if l.ident != nil && l.ident.MaxSubs > 0 && len(l.subs) >= l.ident.MaxSubs {
+	if l.fullOfSubs() {
 		l.reply(wire.TextMaxSubscriptions)
 		return nil
 	}

@@ -42,6 +42,7 @@ type conn struct {
 	told    broker.Set    // classes whose interest the peer is told of
 	rules   atomic.Pointer[rules]
 	answers *auth.Responses
+	maxSubs atomic.Int64 // keys of interest that the peer may have; noSubs: none
 	flusher *link.Flusher
 	pinger  *link.Pinger
 	opened  time.Time
@@ -420,6 +421,9 @@ func (l *conn) Info(subs bool) link.Info {
 	}
 	if m := l.compression.Load(); m != nil {
 		d.Compression = string(*m)
+	}
+	if l.ident != nil {
+		d.Proxy = l.ident.Proxy
 	}
 	if l.remote != nil {
 		d.Remote, d.URL = l.remote.name, l.remote.urlInUse()

@@ -24,6 +24,7 @@ type ending struct {
 	cause  cause
 	retry  time.Duration // for causeBusy: what the hub asked for
 	first  bool          // the preferred address is next
+	failed bool          // the peer failed to say who it is
 }
 
 func (e *ending) Error() string {

@@ -18,6 +18,8 @@ type Options struct {
 	Registry *link.Registry
 	// Auth decides who a dialing leaf node is; nil admits everybody.
 	Auth auth.Authenticator
+	// Penalties delay the answers to failed logins; nil: no delays.
+	Penalties *auth.Penalties
 	// LeafURLs is the listen addresses of this cluster's members for leaf nodes,
 	// as told to them; nil: only our own.
 	LeafURLs *link.URLs
@@ -67,6 +69,7 @@ type Details struct {
 	Remote      string // label of the remote that we dialed
 	URL         string // that we dialed
 	Compression string // mode of our sending side
+	Proxy       string // key of the trusted proxy that it came through
 	// Oversized and Denied count messages that were not sent because the peer's
 	// limit or the permissions forbid it, Dropped those for which there was no room
 	// because the peer takes them too slowly.

@@ -17,7 +17,7 @@ func (l *conn) attach() *ending {
 	case errors.Is(err, auth.ErrTooMany):
 		return ended(wire.ReasonMaxAccountConnections, wire.TextMaxAccountConnections)
 	case err != nil:
-		return &ending{reason: wire.ReasonAuthFailure, text: wire.TextAuthViolation, detail: err.Error()}
+		return refused(err)
 	}
 	l.detach = detach
 	return nil
@@ -28,6 +28,7 @@ func (l *conn) End(reason wire.CloseReason, text string) { l.stop(ended(reason, 
 
 // Permit implements auth.Session. What the peer itself denies stays denied.
 func (l *conn) Permit(id *auth.Identity) {
+	l.maxSubs.Store(subsLimit(l.acct.Account, id))
 	next := hubRules(id.Permissions, l.denyPub)
 	up := false
 	l.acct.Do(func() {

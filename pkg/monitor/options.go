@@ -95,6 +95,10 @@ type ClientDetails struct {
 	// Of a user of an operator's account. JWT is for showing: that of a bearer is redacted.
 	JWT, Issuer, NameTag string
 	Tags                 []string
+	// AccountTag is what the token of its account is named, Expires when it ends; zero:
+	// never.
+	AccountTag string
+	Expires    time.Time
 }
 
 // RouteDetails is what /routez shows of a route beyond link.Info.

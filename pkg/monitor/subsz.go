@@ -275,9 +275,12 @@ func accountStat(a *broker.Account, f *figures) AccountStat {
 
 // UserInfo is what a user is told of itself.
 type UserInfo struct {
-	User        string       `json:"user"`
-	Account     string       `json:"account"`
-	Permissions *Permissions `json:"permissions,omitempty"`
+	User        string        `json:"user"`
+	Account     string        `json:"account"`
+	AccountName string        `json:"account_name,omitempty"`
+	UserName    string        `json:"user_name,omitempty"`
+	Permissions *Permissions  `json:"permissions,omitempty"`
+	Expires     time.Duration `json:"expires,omitempty"` // from now
 }
 
 // UserInfo shows the user of an open client; nil if there is no such client.
@@ -290,9 +293,20 @@ func (r *Reports) UserInfo(cid uint64) *UserInfo {
 		return nil
 	}
 	i := c.Info(false)
-	u := &UserInfo{User: i.User, Account: i.Account}
-	if i.Kind == link.KindClient {
-		u.Permissions = r.client(i).Permissions
+	u := &UserInfo{User: i.User, Account: i.Account, AccountName: i.Account, UserName: i.User}
+	if i.Kind != link.KindClient {
+		return u
+	}
+	d := r.client(i)
+	u.Permissions = d.Permissions
+	if d.AccountTag != "" {
+		u.AccountName = d.AccountTag
+	}
+	if d.NameTag != "" {
+		u.UserName = d.NameTag
+	}
+	if !d.Expires.IsZero() {
+		u.Expires = max(time.Until(d.Expires), 1)
 	}
 	return u
 }

@@ -36,21 +36,55 @@ func (s *Service) ended(i link.Info) {
 		return
 	}
 	to, ok := "$SYS.ACCOUNT."+i.Account+".DISCONNECT", nameable(i.Account)
-	if i.Reason == wire.ReasonAuthFailure {
+	if failedLogin(i.Reason) {
 		ok = true
 		to = "$SYS.SERVER." + s.o.Server.ID + ".CLIENT.AUTH.ERR"
+		s.tellService(c, i)
 	} else {
 		s.countChanged(c, i.Account)
 	}
 	if ok && s.acc.HasInterest([]byte(to)) {
-		c.Do(func() {
-			s.publish(to, &disconnectEvent{
-				head: newHead(typeDisconnect), Server: s.info(), Client: s.clientInfo(&i),
-				Sent: monitor.Volume{Msgs: i.InMsgs, Bytes: i.InBytes}, Received: monitor.Volume{Msgs: i.OutMsgs, Bytes: i.OutBytes},
-				Reason: i.Reason.String(),
-			})
-		})
+		c.Do(func() { s.publish(to, s.disconnected(&i)) })
 	}
+}
+
+func failedLogin(r wire.CloseReason) bool {
+	return r == wire.ReasonAuthFailure || r == wire.ReasonProxyNotTrusted || r == wire.ReasonProxyRequired
+}
+
+func (s *Service) disconnected(i *link.Info) *disconnectEvent {
+	e := &disconnectEvent{
+		head: newHead(typeDisconnect), Server: s.info(), Client: s.clientInfo(i),
+		Sent: monitor.Volume{Msgs: i.InMsgs, Bytes: i.InBytes}, Received: monitor.Volume{Msgs: i.OutMsgs, Bytes: i.OutBytes},
+		Reason: i.Reason.String(),
+	}
+	if i.Refusal != "" {
+		e.Reason = i.Refusal
+	}
+	return e
+}
+
+// serviceAuthErr is where those listen whose service was to decide about a login.
+const serviceAuthErr = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
+
+// tellService tells the account of the service that refused a login, or could not
+// be asked about it. Other accounts are told of nobody's logins.
+func (s *Service) tellService(c *Client, i link.Info) {
+	if i.RefusedBy == "" {
+		return
+	}
+	a := s.o.Broker.Lookup([]byte(i.RefusedBy))
+	if a == nil || !a.HasInterest([]byte(serviceAuthErr)) {
+		return
+	}
+	c.Do(func() {
+		b, err := json.Marshal(s.disconnected(&i))
+		if err != nil {
+			s.o.Log.Errorf("Encoding a message for %s: %v", serviceAuthErr, err)
+			return
+		}
+		c.Publish(a, serviceAuthErr, "", nil, b)
+	})
 }
 
 // out is the client to publish with, nil before Start.
@@ -75,6 +109,7 @@ func (s *Service) clientInfo(i *link.Info) ClientInfo {
 	if i.Kind == link.KindClient && i.More != nil {
 		d := s.o.Reports.ClientDetails(*i)
 		c.Lang, c.Version, c.Type = d.Lang, d.Version, d.Type
+		c.JWT, c.Issuer, c.NameTag, c.Tags = d.JWT, d.Issuer, d.NameTag, d.Tags
 	}
 	return c
 }

@@ -55,6 +55,10 @@ type ClientInfo struct {
 	Stop    *time.Time    `json:"stop,omitempty"`
 	Kind    string        `json:"kind,omitempty"`
 	Type    string        `json:"client_type,omitempty"`
+	JWT     string        `json:"jwt,omitempty"`
+	Issuer  string        `json:"issuer_key,omitempty"`
+	NameTag string        `json:"name_tag,omitempty"`
+	Tags    []string      `json:"tags,omitempty"`
 }
 
 type connectEvent struct {

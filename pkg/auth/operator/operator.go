@@ -154,6 +154,9 @@ func (o *Operator) preload() error {
 	return nil
 }
 
+// SetCallout gives what Options.Callout does. Before connections are served.
+func (o *Operator) SetCallout(c *callout.Caller) { o.o.Callout = c }
+
 // SetAsk gives the way to ask other servers; nil takes it away.
 func (o *Operator) SetAsk(f Ask) {
 	o.mu.Lock()

@@ -7,7 +7,10 @@ import (
 	"context"
 	"sync"
 
+	"github.com/nats-io/jwt/v2"
+
 	"github.com/banyanmq/banyan/pkg/auth"
+	"github.com/banyanmq/banyan/pkg/auth/callout"
 	"github.com/banyanmq/banyan/pkg/auth/operator"
 	"github.com/banyanmq/banyan/pkg/client"
 	"github.com/banyanmq/banyan/pkg/daemon"
@@ -16,6 +19,8 @@ import (
 	"github.com/banyanmq/banyan/pkg/monitor/clientview"
 	"github.com/banyanmq/banyan/pkg/monitor/leafview"
 	"github.com/banyanmq/banyan/pkg/system/claims"
+	"github.com/banyanmq/banyan/pkg/system/question"
+	"github.com/banyanmq/banyan/pkg/version"
 )
 
 // Intake is a daemon's clients and leaf links.
@@ -35,16 +40,17 @@ func New(p *daemon.Process) (*Intake, error) {
 	if err != nil {
 		return nil, err
 	}
+	penalties := auth.NewPenalties(p.Config.Auth.FailedLogin.Delay, p.Config.Auth.FailedLogin.MaxDelay)
 	clients := client.New(client.Options{
 		Server: p.Server, Broker: p.Broker, Registry: p.Clients, URLs: p.ClientURLs,
-		Auth: users, Settings: p.Config, Log: p.Log,
+		Auth: users, Penalties: penalties, Settings: p.Config, Log: p.Log,
 	})
 	in := &Intake{p: p, Clients: clients, Hooks: monitor.Hooks{
 		Client: clientview.Details, ClientAddr: clients.Addr, SlowEvents: clientview.SlowEvents(clients),
 	}}
 	if p.Config.LeafNodes != nil {
 		in.Leafs = leaf.New(leaf.Options{
-			Server: p.Server, Broker: p.Broker, Registry: p.Leafs, Auth: users, LeafURLs: p.LeafURLs,
+			Server: p.Server, Broker: p.Broker, Registry: p.Leafs, Auth: users, Penalties: penalties, LeafURLs: p.LeafURLs,
 			Settings: p.Config.LeafNodes, Limits: p.Config.Limits, Log: p.Log,
 			ConnectReports: p.Config.ConnectErrorReports, ReconnectReports: p.Config.ReconnectErrorReports,
 		})
@@ -64,13 +70,41 @@ func (in *Intake) Drain(ctx context.Context) {
 	wg.Wait()
 }
 
-// authenticator is who decides who connections are.
-func authenticator(p *daemon.Process) (auth.Authenticator, error) {
+// authenticator is who decides who connections are: behind the proxies that may
+// vouch for them, an operator's accounts or the settings, and services that are
+// asked.
+func authenticator(p *daemon.Process) (*auth.Proxies, error) {
+	users, err := users(p)
+	if err != nil {
+		return nil, err
+	}
+	return auth.TrustProxies(users, p.Config.Auth.TrustedProxies)
+}
+
+// caller makes the part that asks services about logins.
+func caller(p *daemon.Process) *callout.Caller {
+	c := callout.New(callout.Options{Server: func() jwt.ServerID { return serverID(p) }, Identity: p.Keys.Identity, Curve: p.Keys.Curve, Timeout: p.Config.Auth.Timeout})
+	q := question.New(p.Server, p.Broker, c)
+	p.Add(daemon.Part{Phase: daemon.Services, Name: "authorization callouts", Start: q.Start, Stop: q.Close})
+	return c
+}
+
+// serverID is what services are told of this server.
+func serverID(p *daemon.Process) jwt.ServerID {
+	id := jwt.ServerID{
+		Name: p.Server.Name, Host: p.Config.Client.Host, ID: p.Server.ID, Version: version.Protocol, Tags: p.Config.Tags,
+	}
+	id.Cluster, _ = p.Server.Cluster()
+	return id
+}
+
+func users(p *daemon.Process) (auth.Authenticator, error) {
 	if p.Config.InOperatorMode() {
 		op, err := operator.Open(p.Config, p.Log)
 		if err != nil {
 			return nil, err
 		}
+		op.SetCallout(caller(p))
 		op.SetShare(p.Broker.Share)
 		tokens := claims.New(claims.Options{Server: p.Server, Config: p.Config, Broker: p.Broker, Operator: op, Log: p.Log})
 		p.Add(daemon.Part{Phase: daemon.Services, Name: "account resolver", Start: tokens.Start, Stop: func() {
@@ -79,5 +113,9 @@ func authenticator(p *daemon.Process) (auth.Authenticator, error) {
 		}})
 		return op, nil
 	}
-	return auth.FromConfig(p.Config), nil
+	settings := auth.FromConfig(p.Config)
+	if p.Config.Auth.Callout == nil {
+		return settings, nil
+	}
+	return callout.Delegate(settings, p.Config, caller(p)), nil
 }

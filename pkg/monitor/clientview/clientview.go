@@ -21,6 +21,10 @@ func Details(i link.Info) monitor.ClientDetails {
 	out := monitor.ClientDetails{
 		Type: kind(d.Type), Lang: d.Lang, Version: d.Version, TLSFirst: d.TLSFirst, Permissions: Permissions(d.Permissions),
 	}
+	if id := d.Identity; id != nil {
+		out.Proxy, out.JWT, out.Issuer, out.NameTag, out.Tags = id.Proxy, id.JWT, id.IssuerKey, id.NameTag, id.Tags
+		out.AccountTag, out.Expires = id.AccountTag, id.Expires
+	}
 	for _, c := range d.PeerCerts {
 		out.PeerCerts = append(out.PeerCerts, monitor.PeerCert(c))
 	}
