@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/banyanmq/banyan/test/bench/dialect"
 )
 
 // wrongDelivery is what loses a run: a message that was not what or where it had to be.
@@ -19,29 +21,34 @@ func wrong(format string, args ...any) error { return &wrongDelivery{fmt.Sprintf
 type unit struct {
 	name  string
 	group bool
-	track []track // by flow id
+	from  int     // id of the first flow that it must get
+	track []track // of that flow and those behind it
 }
 
 // track is what a unit has got of one flow.
 type track struct {
-	wanted bool
 	count  uint64   // messages so far; the next sequence number of a unit that is no group
 	seen   []uint64 // a bit for each sequence number, for groups
 	probes int
 }
 
-func newUnit(name string, group bool, flows int, wanted ...int) *unit {
-	u := &unit{name: name, group: group, track: make([]track, flows)}
-	for _, f := range wanted {
-		u.track[f].wanted = true
+// newUnit makes one that must get n flows, from from on.
+func newUnit(name string, group bool, from, n int) *unit {
+	return &unit{name: name, group: group, from: from, track: make([]track, n)}
+}
+
+// of returns the track of a flow, nil when the unit must not get it.
+func (u *unit) of(flow int) *track {
+	if flow < u.from || flow >= u.from+len(u.track) {
+		return nil
 	}
-	return u
+	return &u.track[flow-u.from]
 }
 
 // take records message seq of a flow; for a group, last is the member's own memory of the flow's highest number plus one.
 func (u *unit) take(f int, seq uint64, last *uint64) error {
-	t := &u.track[f]
-	if !t.wanted {
+	t := u.of(f)
+	if t == nil {
 		return wrong("mixed up: %s got message %d of publisher %d, to which it is not subscribed", u.name, seq, f)
 	}
 	if !u.group {
@@ -105,34 +112,40 @@ type subscriber struct {
 	s    *session
 	e    *endpoint
 	unit *unit
-	last []uint64 // by flow, for members of groups
+	last []uint64 // by track of the unit, for members of groups
 	sids []int    // subscription by subject of the flow, in its order; nil: all under number 1
 }
 
-func (c *subscriber) ping() { c.e.send([]byte("PONG\r\n")) }
-func (c *subscriber) pong() { c.e.pongs++ }
+func (c *subscriber) Ping() { c.e.send([]byte("PONG\r\n")) }
+func (c *subscriber) Pong() { c.e.pongs++ }
 
-func (c *subscriber) message(m *message) error {
+func (c *subscriber) Message(m *dialect.Message) error {
 	s := c.s
-	run, id, seq, ok := readStamp(m.payload)
+	run, id, seq, ok := readStamp(m.Payload)
 	if !ok {
-		return wrong("mixed up: %s got a message on %s with a damaged stamp", c.unit.name, m.subject)
+		return wrong("mixed up: %s got a message on %s with a damaged stamp", c.unit.name, m.Subject)
 	}
 	if run != s.run {
-		return wrong("mixed up: %s got a message on %s of another session", c.unit.name, m.subject)
+		return wrong("mixed up: %s got a message on %s of another session", c.unit.name, m.Subject)
 	}
 	if id == probeFlow {
 		if seq >= uint64(len(s.flows)) {
 			return wrong("mixed up: a probe of publisher %d", seq)
 		}
-		c.unit.track[seq].probes++
+		if t := c.unit.of(int(seq)); t != nil {
+			t.probes++
+		}
 		return nil
 	}
 	if int(id) >= len(s.flows) {
 		return wrong("mixed up: a message of publisher %d", id)
 	}
 	p := s.flows[id]
-	if err := c.unit.take(int(id), seq, &c.last[id]); err != nil {
+	var last *uint64
+	if c.unit.group {
+		last = &c.last[int(id)-c.unit.from]
+	}
+	if err := c.unit.take(int(id), seq, last); err != nil {
 		return err
 	}
 	if err := checkContent(p.flow, seq, m); err != nil {
@@ -142,23 +155,23 @@ func (c *subscriber) message(m *message) error {
 	if c.sids != nil {
 		want = c.sids[seq%uint64(len(c.sids))]
 	}
-	if m.sid != want {
-		return wrong("mixed up: message on %s came under subscription %d, not %d", m.subject, m.sid, want)
+	if m.SID != want {
+		return wrong("mixed up: message on %s came under subscription %d, not %d", m.Subject, m.SID, want)
 	}
-	s.arrived(p, c.unit.track[id].count, seq)
+	s.arrived(p, c.unit.of(int(id)).count, seq)
 	return nil
 }
 
 // checkContent compares subject, header and payload with what message seq of f was sent with.
-func checkContent(f *flow, seq uint64, m *message) error {
-	if string(m.subject) != f.subject(seq) {
-		return wrong("mixed up: message %d of publisher %d came on %s, not %s", seq, f.id, m.subject, f.subject(seq))
+func checkContent(f *flow, seq uint64, m *dialect.Message) error {
+	if string(m.Subject) != f.subject(seq) {
+		return wrong("mixed up: message %d of publisher %d came on %s, not %s", seq, f.id, m.Subject, f.subject(seq))
 	}
-	if len(m.payload) != f.size || !bytes.Equal(m.payload[stampLen:], f.bodyOf(seq)) {
-		return wrong("mixed up: message %d of publisher %d has %d bytes that are not those sent", seq, f.id, len(m.payload))
+	if len(m.Payload) != f.size || !bytes.Equal(m.Payload[stampLen:], f.bodyOf(seq)) {
+		return wrong("mixed up: message %d of publisher %d has %d bytes that are not those sent", seq, f.id, len(m.Payload))
 	}
-	if string(m.header) != f.header {
-		return wrong("mixed up: message %d of publisher %d has the header %q", seq, f.id, m.header)
+	if string(m.Header) != f.header {
+		return wrong("mixed up: message %d of publisher %d has the header %q", seq, f.id, m.Header)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ type churner struct {
 
 // newChurner connects one; all its subjects begin with prefix.
 func newChurner(s *session, prefix string, wildcard bool) (*churner, error) {
-	e, err := s.dial(s.site.pub)
+	e, err := s.dial(s.site.pub, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -21,6 +22,9 @@ type delivery struct {
 	installed   int  // subscriptions of the one subscriber, one in use for each subject; 0: only what is needed
 	match       bool // with installed: the subjects published have a subscription
 	churn       int  // SUB and UNSUB pairs a second on a connection beside
+
+	weigh time.Duration // with installed: how long to wait before their memory is read; 0: it is not
+	each  bool          // the figure per delivery is shown too
 }
 
 // load is a session whose phases can be repeated.
@@ -33,6 +37,7 @@ type deliverySession struct {
 	*session
 	spec  delivery
 	churn *churner
+	extra map[string]float64 // what connecting showed; nil: nothing
 }
 
 // open connects everything and waits until messages get through.
@@ -103,44 +108,32 @@ func (s *deliverySession) subjectsOf(i int) []string {
 	case d.subjects > 1:
 		out := make([]string, d.subjects)
 		for k := range out {
-			out[k] = fmt.Sprintf("b%d.%03d.%06d", s.run, i, k)
+			out[k] = fmt.Sprintf("b%d.%05d.%06d", s.run, i, k)
 		}
 		return out
 	case d.pairs || d.subscribers == 0:
-		return []string{fmt.Sprintf("b%d.%03d", s.run, i)}
+		return []string{s.own(i)}
 	}
-	return []string{fmt.Sprintf("b%d.all", s.run)}
+	return []string{s.shared()}
 }
 
 func (s *deliverySession) subscribe() error {
-	d := s.spec
-	everybody := make([]int, d.pubs)
-	for i := range everybody {
-		everybody[i] = i
-	}
-	add := func(u *unit, subs []byte, sids []int) error {
-		_, err := s.addSubscriber(u, subs, sids)
+	d, speak := s.spec, s.site.dialect()
+	add := func(u *unit, subject, group string, sid int) error {
+		s.units = append(s.units, u)
+		_, err := s.addSubscriber(u, speak.Subscribe(nil, subject, group, sid), nil)
 		return err
 	}
 	switch {
 	case d.installed > 0:
-		u := newUnit("the subscriber", false, d.pubs, everybody...)
-		if !d.match {
-			u = newUnit("the subscriber", false, d.pubs)
-		} else {
-			s.units = append(s.units, u)
-		}
-		sids := make([]int, d.subjects)
-		for k := range sids {
-			sids[k] = k*(d.installed/d.subjects) + 1
-		}
-		return add(u, installedSubs(s.run, d.installed), sids)
+		return s.install()
 	case d.groups > 0:
 		for g := range d.groups {
-			u := newUnit(fmt.Sprintf("queue group %d", g), true, d.pubs, everybody...)
+			u := newUnit(fmt.Sprintf("queue group %d", g), true, 0, d.pubs)
 			s.units = append(s.units, u)
+			sub := speak.Subscribe(nil, s.shared(), fmt.Sprintf("group%d", g), 1)
 			for range d.subscribers {
-				if err := add(u, fmt.Appendf(nil, "SUB b%d.all group%d 1\r\n", s.run, g), nil); err != nil {
+				if _, err := s.addSubscriber(u, sub, nil); err != nil {
 					return err
 				}
 			}
@@ -148,20 +141,71 @@ func (s *deliverySession) subscribe() error {
 		return nil
 	}
 	for i := range d.subscribers {
-		wanted, subject := everybody, fmt.Sprintf("b%d.all", s.run)
+		from, n, subject := 0, d.pubs, s.shared()
 		if d.pairs {
-			wanted, subject = []int{i}, fmt.Sprintf("b%d.%03d", s.run, i)
+			from, n, subject = i, 1, s.own(i)
 		}
 		if d.subjects > 1 {
 			subject = fmt.Sprintf("b%d.*.*", s.run)
 		}
-		u := newUnit(fmt.Sprintf("subscriber %d", i), false, d.pubs, wanted...)
-		s.units = append(s.units, u)
-		if err := add(u, fmt.Appendf(nil, "SUB %s 1\r\n", subject), nil); err != nil {
+		if err := add(newUnit(fmt.Sprintf("subscriber %d", i), false, from, n), subject, "", 1); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// shared is the subject on which everybody publishes, own(i) that of pair i alone.
+func (s *deliverySession) shared() string   { return fmt.Sprintf("b%d.all", s.run) }
+func (s *deliverySession) own(i int) string { return fmt.Sprintf("b%d.%05d", s.run, i) }
+
+// installChunk is how many subscriptions are made before the server must answer.
+const installChunk = 20_000
+
+// install makes the many subscriptions of one subscriber and notes what they took.
+func (s *deliverySession) install() error {
+	d := s.spec
+	flows := 0
+	if d.match {
+		flows = d.pubs
+	}
+	u := newUnit("the subscriber", false, 0, flows)
+	if d.match {
+		s.units = append(s.units, u)
+	}
+	sids := make([]int, d.subjects)
+	for k := range sids {
+		sids[k] = k*(d.installed/d.subjects) + 1
+	}
+	before, _, err := usage(s.site.pids)
+	if err != nil {
+		return err
+	}
+	var began time.Time
+	var e *endpoint
+	for from := 0; from < d.installed; from += installChunk {
+		subs := installedSubs(s.run, from, min(from+installChunk, d.installed))
+		if e == nil {
+			began = time.Now()
+			e, err = s.addSubscriber(u, subs, sids)
+		} else if err = e.write(subs); err == nil {
+			err = s.sync(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	took := time.Since(began)
+	if d.weigh == 0 {
+		return nil
+	}
+	time.Sleep(d.weigh)
+	after, _, err := usage(s.site.pids)
+	s.extra = map[string]float64{
+		"install, s":     took.Seconds(),
+		"B/subscription": float64(after.RSS-before.RSS) / float64(d.installed),
+	}
+	return err
 }
 
 // installedSubject is a subject that subscription i of installedSubs matches and no other does.
@@ -169,10 +213,10 @@ func installedSubject(run uint16, i int) string {
 	return fmt.Sprintf("w%d.g%02d.%07d.a.b", run, i%64, i)
 }
 
-// installedSubs renders n subscriptions, numbered from 1: one in ten each ends in *, ends in >, has * in second place.
-func installedSubs(run uint16, n int) []byte {
-	b := make([]byte, 0, n*40)
-	for i := range n {
+// installedSubs renders subscriptions from..to-1, numbered from 1: one in ten each ends in *, ends in >, has * in second place.
+func installedSubs(run uint16, from, to int) []byte {
+	b := make([]byte, 0, (to-from)*40)
+	for i := from; i < to; i++ {
 		switch i % 10 {
 		case 0:
 			b = fmt.Appendf(b, "SUB w%d.g%02d.%07d.a.* %d\r\n", run, i%64, i, i+1)
@@ -191,6 +235,7 @@ func installedSubs(run uint16, n int) []byte {
 func (s *deliverySession) Run(d time.Duration) (measure, error) {
 	var late time.Duration
 	var pairs int64
+	records := s.records()
 	m, err := s.phase(func() (int64, error) {
 		before := s.sentAll()
 		until := s.now() + int64(d)
@@ -206,16 +251,36 @@ func (s *deliverySession) Run(d time.Duration) (measure, error) {
 		}
 		return s.sentAll() - before, err
 	})
-	if s.spec.churn > 0 && m.Seconds > 0 {
-		m.Extra = map[string]float64{"churn pairs/s": float64(pairs) / m.Seconds}
+	m.Extra = maps.Clone(s.extra)
+	if err != nil {
+		return m, err
 	}
-	if s.spec.rate > 0 && err == nil {
-		if m.Extra == nil {
-			m.Extra = map[string]float64{}
+	if s.spec.churn > 0 {
+		m.note("churn pairs/s", float64(pairs)/m.Seconds)
+	}
+	if s.spec.rate > 0 {
+		m.note("worst lateness of a send, us", micros(late))
+	}
+	if s.spec.each {
+		m.note(perDelivery, m.CPU/float64(max(s.spec.subscribers, 1)))
+	}
+	if n := s.records(); n > 0 && len(s.flows) == 1 {
+		m.note("records/16 KiB", float64(n-records)*(16<<10)/(float64(m.Messages)*float64(s.flows[0].slotLen)))
+	}
+	return m, nil
+}
+
+// perDelivery names what one delivery of a message costs.
+const perDelivery = "CPU us/delivery"
+
+// records is how many TLS records the first receiver has got.
+func (s *session) records() (n int64) {
+	for _, e := range s.all[len(s.flows):] {
+		if e.records != nil {
+			return e.records.records.Load()
 		}
-		m.Extra["worst lateness of a send, us"] = micros(late)
 	}
-	return m, err
+	return 0
 }
 
 // churnBeside starts the churn of this scenario, if it has any; the function it returns waits for its end.

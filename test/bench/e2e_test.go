@@ -172,7 +172,7 @@ const shortPhase = 60 * time.Millisecond
 func TestLoadsOnAnHonestServer(t *testing.T) {
 	at := &site{pids: []int{os.Getpid()}}
 	s := startToy(t, nil)
-	at.pub, at.sub = s.addr, s.addr
+	at.pub, at.subs = s.addr, []string{s.addr}
 	for name, open := range small {
 		t.Run(name, func(t *testing.T) { twoPhases(t, open, at) })
 	}
@@ -206,7 +206,7 @@ func TestLoadsCatchABadServer(t *testing.T) {
 		"doubled": func(n int) int { return map[bool]int{false: 1, true: 2}[n%from == 0] },
 	} {
 		s := startToy(t, bad)
-		at := &site{pub: s.addr, sub: s.addr, pids: []int{os.Getpid()}}
+		at := &site{pub: s.addr, subs: []string{s.addr}, pids: []int{os.Getpid()}}
 		for _, load := range []string{"1:1", "fanout", "paced", "closed", "open"} {
 			t.Run(name+" "+load, func(t *testing.T) {
 				l, err := small[load](9, at)
@@ -280,7 +280,7 @@ func TestMergeKeepsWhatWasNotRunAgain(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	for _, args := range [][]string{
-		{"--scenarios", "("}, {"--scenarios", "no-such-scenario"}, {"--start", "magic"}, {"--pairs", "0"}, {"extra"}, {"--a", "/no/such/server"},
+		{"--scenarios", "("}, {"--scenarios", "no-such-scenario"}, {"--start", "magic"}, {"--set", "no-such-set"}, {"--pairs", "0"}, {"extra"}, {"--a", "/no/such/server"},
 	} {
 		if code := run(args); code != exitUsage {
 			t.Errorf("%q gave exit code %d, want %d", args, code, exitUsage)
@@ -299,11 +299,21 @@ func TestScenariosAreNamedOnceAndHaveALoad(t *testing.T) {
 		}
 		seen[sc.name] = true
 	}
-	quick := options{match: mustMatch(t, ""), quick: true}
-	full := options{match: mustMatch(t, "")}
-	all := options{match: mustMatch(t, "."), named: true}
-	if a, b, c := len(quick.chosen()), len(full.chosen()), len(all.chosen()); a >= b || b >= c || c != len(seen) {
-		t.Errorf("%d quick, %d usual, %d of %d in all", a, b, c, len(seen))
+	quick := options{set: usual, match: mustMatch(t, ""), quick: true}
+	full := options{set: usual, match: mustMatch(t, "")}
+	if a, b := len(quick.chosen()), len(full.chosen()); a == 0 || a >= b {
+		t.Errorf("%d quick, %d usual", a, b)
+	}
+	sum := 0
+	for _, set := range sets() {
+		o := options{set: set, match: mustMatch(t, "")}
+		if len(o.chosen()) == 0 {
+			t.Errorf("the set %s is empty", set)
+		}
+		sum += len(o.chosen())
+	}
+	if sum != len(seen) {
+		t.Errorf("%d scenarios, but %d in all sets", len(seen), sum)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/banyanmq/banyan/test/bench/dialect"
 )
 
 // isolate is a paced fan-out, first alone and then beside one subscriber that reads nothing: the others must not notice, and
@@ -29,12 +31,12 @@ func (s *isolateSession) Run(d time.Duration) (measure, error) {
 	if err != nil {
 		return measure{}, err
 	}
-	deaf, err := dialPlain(s.site.sub, 4<<10)
+	deaf, err := dialPlain(s.site.subs[0], 4<<10)
 	if err != nil {
 		return measure{}, err
 	}
 	defer deaf.close()
-	if err := deaf.greet(); err != nil {
+	if err := (dialect.NATS{}).Greet(blocking(deaf.fd), nil); err != nil {
 		return measure{}, err
 	}
 	if err := deaf.write(fmt.Appendf(nil, "SUB b%d.all 1\r\nPING\r\n", s.run)); err != nil {

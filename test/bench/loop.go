@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/banyanmq/banyan/test/bench/dialect"
 )
 
 // loop reads what arrives on many connections: one thread with an epoll set for plain sockets, a goroutine each for TLS.
@@ -34,6 +36,9 @@ type loop struct {
 
 // readBlock is read at once; large, so that the generator takes few calls.
 const readBlock = 512 << 10
+
+// readRecords is read at once with TLS, which hands over a record of 16 KiB at most.
+const readRecords = 16 << 10
 
 func newLoop(mu *sync.Mutex, now func() int64, onError func(error)) (*loop, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -59,8 +64,8 @@ func (l *loop) watch(fd, index int) error {
 }
 
 // add takes a connection in; to is told what arrives.
-func (l *loop) add(e *endpoint, to handler) error {
-	e.parser.to = to
+func (l *loop) add(e *endpoint, to dialect.Handler) error {
+	e.listen(to)
 	if e.tls != nil {
 		l.wg.Go(func() { l.readTLS(e) })
 		return nil
@@ -123,7 +128,7 @@ func (l *loop) read(index int, buf []byte) error {
 // handle is called with the lock held.
 func (l *loop) handle(e *endpoint, b []byte) error {
 	l.at = l.now()
-	if err := e.parser.feed(b); err != nil {
+	if err := e.reader.Feed(b); err != nil {
 		return err
 	}
 	if e.flush != nil {
@@ -133,7 +138,7 @@ func (l *loop) handle(e *endpoint, b []byte) error {
 }
 
 func (l *loop) readTLS(e *endpoint) {
-	buf := make([]byte, readBlock)
+	buf := make([]byte, readRecords)
 	for {
 		n, err := e.tls.Read(buf)
 		l.mu.Lock()

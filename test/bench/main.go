@@ -9,8 +9,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,14 +30,16 @@ const (
 func main() { os.Exit(run(os.Args[1:])) }
 
 type options struct {
-	a, b                  string
-	match                 *regexp.Regexp
-	named                 bool // scenarios were chosen by the user
-	quick, list           bool
-	flags                 bool
-	keep                  bool
-	json, merge, markdown string
-	plan                  plan
+	a, b                          string
+	set                           string
+	match                         *regexp.Regexp
+	quick, list                   bool
+	flags                         bool
+	keep                          bool
+	json, merge, markdown, images string
+	profiles                      string
+	limit                         time.Duration
+	plan                          plan
 }
 
 func parse(args []string) (options, error) {
@@ -42,14 +47,18 @@ func parse(args []string) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.StringVar(&o.a, "a", "", "`binary` of side A; its gwd and leafd are looked for beside it (default: ours, built now)")
 	fs.StringVar(&o.b, "b", "", "`binary` of side B, or none (default: NATS_SERVER, or nats-server on PATH)")
-	pattern := fs.String("scenarios", "", "regular `expression` of scenario names; long ones run only when it is given")
+	fs.StringVar(&o.set, "set", usual, "`set` of scenarios: "+strings.Join(sets(), ", "))
+	pattern := fs.String("scenarios", "", "regular `expression` of scenario names of the set")
 	fs.BoolVar(&o.quick, "quick", false, "two short pairs of each scenario: a smoke test, not a measurement")
 	fs.BoolVar(&o.list, "list", false, "print the scenarios and exit")
 	start := fs.String("start", "conf", "start single servers with a settings file (conf) or with -a and -p (flags)")
 	fs.BoolVar(&o.keep, "keep", false, "keep the servers' settings and directories")
 	fs.StringVar(&o.json, "json", "", "write everything to a `file`")
-	fs.StringVar(&o.merge, "merge", "", "JSON `file` of an earlier run of the same two servers: its other scenarios are reported too")
-	fs.StringVar(&o.markdown, "markdown", "", "write a table to a `file`")
+	fs.StringVar(&o.merge, "merge", "", "JSON `file` of an earlier run of the same servers and set: its other scenarios are reported too")
+	fs.StringVar(&o.markdown, "markdown", "", "`document` of which the section of the set is replaced")
+	fs.StringVar(&o.images, "images", "", "`directory` for pictures of the document (default: images/bench beside it)")
+	fs.StringVar(&o.profiles, "profiles", "", "`directory` for CPU profiles of all servers under each load")
+	fs.DurationVar(&o.limit, "limit", 0, "begin no scenario after this `time`; 0: no limit")
 	fs.IntVar(&o.plan.pairs, "pairs", 5, "pairs of runs of each scenario")
 	fs.IntVar(&o.plan.retries, "retries", 2, "times that a pair is measured again when other programs took more than a quarter of a core")
 	fs.DurationVar(&o.plan.phase, "duration", 800*time.Millisecond, "load of each run")
@@ -65,8 +74,13 @@ func parse(args []string) (options, error) {
 	if o.plan.pairs < 1 || o.plan.phase <= 0 {
 		return o, errors.New("--pairs and --duration must be positive")
 	}
+	if !slices.Contains(sets(), o.set) {
+		return o, fmt.Errorf("--set is one of %s, not %q", strings.Join(sets(), ", "), o.set)
+	}
+	if o.images == "" {
+		o.images = filepath.Join(filepath.Dir(o.markdown), "images", "bench")
+	}
 	o.flags = *start == "flags"
-	o.named = *pattern != ""
 	o.plan.warm = 250 * time.Millisecond
 	if o.quick {
 		o.plan = plan{pairs: min(o.plan.pairs, 2), phase: min(o.plan.phase, 300*time.Millisecond), warm: 50 * time.Millisecond}
@@ -78,14 +92,13 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// chosen are the scenarios to run: slow ones not in a quick run, long ones only when named.
+// chosen are the scenarios to run: slow ones not in a quick run.
 func (o *options) chosen() []scenario {
 	var out []scenario
 	for _, sc := range scenarios() {
-		if !o.match.MatchString(sc.name) || !o.named && (sc.long || o.quick && sc.least > 2*time.Second) {
-			continue
+		if sc.set == o.set && o.match.MatchString(sc.name) && !(o.quick && sc.least > 2*time.Second) {
+			out = append(out, sc)
 		}
-		out = append(out, sc)
 	}
 	return out
 }
@@ -122,58 +135,102 @@ func run(args []string) int {
 	} else {
 		defer os.RemoveAll(work)
 	}
-	sides, err := o.sides(work)
+	sides, missing, err := o.sides(work)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return exitUsage
 	}
-	return measureAll(&o, sides, todo)
+	for _, why := range missing {
+		fmt.Println("left out:", why)
+	}
+	return measureAll(&o, sides, missing, todo)
 }
 
-// sides finds the two servers.
-func (o *options) sides(work string) ([]*side, error) {
+// sides finds the servers to compare; missing says who could have been one of them, and why not.
+func (o *options) sides(work string) (sides []*side, missing []string, err error) {
 	certs, err := makeTLS(work)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if o.a == "" {
-		bins := procs.NewBinaries(work)
-		for _, name := range []string{"hubd", "gwd", "leafd"} {
-			path, err := bins.Build(context.Background(), name)
-			if err != nil && name == "hubd" {
-				return nil, err
-			}
+	if err := o.build(work); err != nil {
+		return nil, nil, err
+	}
+	if o.set == gc {
+		for _, t := range tunings() {
+			s, err := newSide(t.name, o.a, work, false, certs)
 			if err != nil {
-				fmt.Fprintln(os.Stderr, "bench: scenarios that need it are left out:", err)
+				return nil, nil, err
 			}
-			if name == "hubd" {
-				o.a = path
-			}
+			s.Env = t.env
+			sides = append(sides, s)
 		}
+		return sides, nil, nil
 	}
-	a, err := newSide("A", o.a, work, o.flags, certs)
+	names := [2]string{"A", "B"}
+	if o.set == rivals {
+		names = [2]string{"hubd", "nats-server"}
+	}
+	a, err := newSide(names[0], o.a, work, o.flags, certs)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if o.b == "none" {
-		return []*side{a}, nil
-	}
+	sides = append(sides, a)
 	if o.b == "" {
 		if o.b, err = procs.Reference(); errors.Is(err, procs.ErrNoReference) {
-			fmt.Println(err)
-			fmt.Println("measuring A alone: no ratios")
-			return []*side{a}, nil
+			missing = append(missing, err.Error())
+			o.b = "none"
 		} else if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	b, err := newSide("B", o.b, work, o.flags, certs)
-	return []*side{a, b}, err
+	if o.b != "none" {
+		b, err := newSide(names[1], o.b, work, o.flags, certs)
+		if err != nil {
+			return nil, nil, err
+		}
+		sides = append(sides, b)
+	}
+	if o.set == rivals {
+		for _, b := range brokers() {
+			s, err := b.side(work)
+			if err != nil {
+				missing = append(missing, err.Error())
+				continue
+			}
+			sides = append(sides, s)
+		}
+	}
+	for _, s := range sides {
+		s.profile = o.profiles != ""
+	}
+	return sides, missing, nil
 }
 
-func measureAll(o *options, sides []*side, todo []scenario) int {
+// build makes our daemons, unless a hub is named.
+func (o *options) build(work string) error {
+	if o.a != "" {
+		return nil
+	}
+	bins := procs.NewBinaries(work)
+	for _, name := range []string{"hubd", "gwd", "leafd"} {
+		path, err := bins.Build(context.Background(), name)
+		if err != nil && name == "hubd" {
+			return err
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench: scenarios that need it are left out:", err)
+		}
+		if name == "hubd" {
+			o.a = path
+		}
+	}
+	return nil
+}
+
+func measureAll(o *options, sides []*side, missing []string, todo []scenario) int {
 	rep := report{
-		Date: time.Now(), Machine: thisMachine(), Sides: sides, Pairs: o.plan.pairs, Phase: o.plan.phase.Seconds(),
+		Set: o.set, Date: time.Now(), Machine: thisMachine(), Sides: sides, Missing: missing,
+		Pairs: o.plan.pairs, Phase: o.plan.phase.Seconds(),
 		Same: len(sides) == 2 && sides[0].Exe == sides[1].Exe,
 	}
 	for _, s := range sides {
@@ -185,11 +242,17 @@ func measureAll(o *options, sides []*side, todo []scenario) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	code := exitOK
-	r := runner{sides: sides, plan: o.plan, out: os.Stderr}
-	tableHead(os.Stdout)
+	r := runner{sides: sides, plan: o.plan, profiles: o.profiles, out: os.Stderr}
+	tableHead(os.Stdout, sides)
+	began := time.Now()
 	for i := range todo {
 		if ctx.Err() != nil {
 			fmt.Println("interrupted: the results so far are kept")
+			code = exitUsage
+			break
+		}
+		if o.limit > 0 && time.Since(began) > o.limit {
+			fmt.Printf("%v are over: %d scenarios were not begun, %s the first of them\n", o.limit, len(todo)-i, todo[i].name)
 			code = exitUsage
 			break
 		}
@@ -223,10 +286,5 @@ func (r *report) write(o *options) error {
 	if o.markdown == "" {
 		return nil
 	}
-	f, err := os.Create(o.markdown)
-	if err != nil {
-		return err
-	}
-	r.markdown(f)
-	return f.Close()
+	return r.writeDocument(o.markdown, o.images)
 }

@@ -27,6 +27,14 @@ type measure struct {
 	Foreign   float64            `json:"foreign_cores"` // what other programs took meanwhile
 }
 
+// note adds what only this scenario has.
+func (m *measure) note(name string, v float64) {
+	if m.Extra == nil {
+		m.Extra = map[string]float64{}
+	}
+	m.Extra[name] = v
+}
+
 // phase measures what the servers use while load runs; load returns how many messages were verified.
 func (s *session) phase(load func() (int64, error)) (measure, error) {
 	s.mu.Lock()

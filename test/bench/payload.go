@@ -4,8 +4,10 @@ package main
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
+	"strings"
+
+	"github.com/banyanmq/banyan/test/bench/dialect"
 )
 
 // A payload begins with a stamp and goes on with a body that follows from the flow and the slot of the message:
@@ -66,6 +68,8 @@ type flowSpec struct {
 	subjects []string // used in turn; all of one length
 	reply    string   // prefix of the reply subject, to which replyDigits hexadecimal digits of seq are added; "" for none
 	block    int      // bytes of one write, at least one message's
+
+	speak dialect.Dialect // how it is sent; nil: NATS
 }
 
 const replyDigits = 12
@@ -87,6 +91,9 @@ type flow struct {
 
 func newFlow(run, id uint16, spec flowSpec, body bodies) *flow {
 	f := &flow{flowSpec: spec, run: run, id: id, body: body, replyAt: -1}
+	if f.speak == nil {
+		f.speak = dialect.NATS{}
+	}
 	first := f.render(0, nil)
 	f.slotLen = len(first)
 	f.perWrite = max(spec.block/f.slotLen, 1)
@@ -99,7 +106,7 @@ func newFlow(run, id uint16, spec flowSpec, body bodies) *flow {
 			panic("bench: subjects of one flow differ in length")
 		}
 	}
-	f.stampAt = f.slotLen - 2 - spec.size
+	f.stampAt = f.slotLen - f.speak.Trailer() - spec.size
 	if spec.reply != "" {
 		f.replyAt = len("PUB ") + len(spec.subjects[0]) + 1 + len(spec.reply)
 		if spec.header != "" {
@@ -111,26 +118,15 @@ func newFlow(run, id uint16, spec flowSpec, body bodies) *flow {
 
 // render appends slot i with a stamp of zeros.
 func (f *flow) render(i int, b []byte) []byte {
-	verb := "PUB"
-	if f.header != "" {
-		verb = "HPUB"
-	}
-	b = append(b, verb...)
-	b = append(b, ' ')
-	b = append(b, f.subject(uint64(i))...)
+	m := dialect.Message{Subject: []byte(f.subject(uint64(i))), Payload: make([]byte, stampLen, f.size)}
+	m.Payload = append(m.Payload, f.body.piece(f.id, i, f.size-stampLen)...)
 	if f.reply != "" {
-		b = append(b, ' ')
-		b = append(b, f.reply...)
-		b = append(b, "000000000000"...)
+		m.Reply = []byte(f.reply + strings.Repeat("0", replyDigits))
 	}
 	if f.header != "" {
-		b = fmt.Appendf(b, " %d", len(f.header))
+		m.Header = []byte(f.header)
 	}
-	b = fmt.Appendf(b, " %d\r\n", len(f.header)+f.size)
-	b = append(b, f.header...)
-	b = append(b, make([]byte, stampLen)...)
-	b = append(b, f.body.piece(f.id, i, f.size-stampLen)...)
-	return append(b, "\r\n"...)
+	return f.speak.Publish(b, &m)
 }
 
 func (f *flow) subject(seq uint64) string {
@@ -157,10 +153,9 @@ func (f *flow) messages(seq uint64, n int) ([]byte, int) {
 
 // probe returns a message of this flow's publisher that is not counted: it asks whether the way to all subscribers is open.
 func (f *flow) probe(subject string) []byte {
-	b := fmt.Appendf(nil, "PUB %s %d\r\n", subject, stampLen)
-	var s [stampLen]byte
-	putStamp(s[:], f.run, probeFlow, uint64(f.id))
-	return append(append(b, s[:]...), "\r\n"...)
+	var stamp [stampLen]byte
+	putStamp(stamp[:], f.run, probeFlow, uint64(f.id))
+	return f.speak.Publish(nil, &dialect.Message{Subject: []byte(subject), Payload: stamp[:]})
 }
 
 // bodyOf is what must follow the stamp of message seq.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/banyanmq/banyan/test/bench/dialect"
 )
 
 // requests is a load of requesters and one responder that sends each payload back. Every request has a reply subject of its
@@ -52,7 +54,7 @@ func (r requests) open(run uint16, at *site) (load, error) {
 }
 
 func (s *requestSession) connect() error {
-	e, err := s.dial(s.site.sub)
+	e, err := s.dial(s.site.subs[0], 0)
 	if err != nil {
 		return err
 	}
@@ -70,7 +72,7 @@ func (s *requestSession) connect() error {
 	}
 	body := newBodies(s.spec.size)
 	for i := range s.spec.requesters {
-		e, err := s.dial(s.site.pub)
+		e, err := s.dial(s.site.pub, i)
 		if err != nil {
 			return err
 		}
@@ -125,19 +127,19 @@ func (s *requestSession) reach(service string) error {
 	return s.err()
 }
 
-func (r *requester) ping() { r.e.owesPong.Store(true) }
-func (r *requester) pong() { r.e.pongs++ }
+func (r *requester) Ping() { r.e.owesPong.Store(true) }
+func (r *requester) Pong() { r.e.pongs++ }
 
-func (r *requester) message(m *message) error {
-	if status := []byte("NATS/1.0 503"); bytes.HasPrefix(m.header, status) {
+func (r *requester) Message(m *dialect.Message) error {
+	if status := []byte("NATS/1.0 503"); bytes.HasPrefix(m.Header, status) {
 		if r.got == 0 && r.next == 0 && r.sent == 0 {
 			return nil // a probe before the responder was known
 		}
 		return wrong("lost: a request of requester %d found no responder", r.id)
 	}
-	run, id, seq, ok := readStamp(m.payload)
+	run, id, seq, ok := readStamp(m.Payload)
 	if !ok || run != r.run {
-		return wrong("mixed up: requester %d got a damaged reply on %s", r.id, m.subject)
+		return wrong("mixed up: requester %d got a damaged reply on %s", r.id, m.Subject)
 	}
 	if id == probeFlow && seq == uint64(r.id) {
 		r.probes++
@@ -149,15 +151,15 @@ func (r *requester) message(m *message) error {
 	if seq != r.got {
 		return wrong("lost, doubled or out of order: requester %d got reply %d while it waits for %d", r.id, seq, r.got)
 	}
-	token, found := bytes.CutPrefix(m.subject, r.prefix)
+	token, found := bytes.CutPrefix(m.Subject, r.prefix)
 	if n, ok := readHex(token); !found || !ok || n != seq {
-		return wrong("mixed up: reply %d of requester %d came on %s", seq, r.id, m.subject)
+		return wrong("mixed up: reply %d of requester %d came on %s", seq, r.id, m.Subject)
 	}
-	if len(m.payload) != r.size || !bytes.Equal(m.payload[stampLen:], r.bodyOf(seq)) {
+	if len(m.Payload) != r.size || !bytes.Equal(m.Payload[stampLen:], r.bodyOf(seq)) {
 		return wrong("mixed up: reply %d of requester %d has not the content of its request", seq, r.id)
 	}
-	if m.sid != 1 {
-		return wrong("mixed up: a reply came under subscription %d", m.sid)
+	if m.SID != 1 {
+		return wrong("mixed up: a reply came under subscription %d", m.SID)
 	}
 	r.got++
 	at := r.s.loop.at
@@ -199,19 +201,19 @@ type responder struct {
 	out []byte
 }
 
-func (r *responder) ping() { r.out = append(r.out, "PONG\r\n"...) }
-func (r *responder) pong() { r.e.pongs++ }
+func (r *responder) Ping() { r.out = append(r.out, "PONG\r\n"...) }
+func (r *responder) Pong() { r.e.pongs++ }
 
-func (r *responder) message(m *message) error {
-	if m.reply == nil {
-		return wrong("mixed up: a request on %s has no reply subject", m.subject)
+func (r *responder) Message(m *dialect.Message) error {
+	if m.Reply == nil {
+		return wrong("mixed up: a request on %s has no reply subject", m.Subject)
 	}
 	r.out = append(r.out, "PUB "...)
-	r.out = append(r.out, m.reply...)
+	r.out = append(r.out, m.Reply...)
 	r.out = append(r.out, ' ')
-	r.out = strconv.AppendInt(r.out, int64(len(m.payload)), 10)
+	r.out = strconv.AppendInt(r.out, int64(len(m.Payload)), 10)
 	r.out = append(r.out, "\r\n"...)
-	r.out = append(r.out, m.payload...)
+	r.out = append(r.out, m.Payload...)
 	r.out = append(r.out, "\r\n"...)
 	return nil
 }
@@ -240,7 +242,7 @@ func (s *requestSession) Run(d time.Duration) (measure, error) {
 		return s.replies() - before, err
 	})
 	if s.spec.rate > 0 && err == nil {
-		m.Extra = map[string]float64{"worst lateness of a send, us": micros(late)}
+		m.note("worst lateness of a send, us", micros(late))
 	}
 	return m, err
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,23 +27,29 @@ type result struct {
 	Per      string               `json:"per"`
 	Figure   string               `json:"figure"` // what Ratio compares
 	Goal     float64              `json:"goal,omitempty"`
+	Sides    []string             `json:"sides"`          // names, in order; the first is ours
 	Runs     map[string][]measure `json:"runs,omitempty"` // by side, pair by pair
-	Ratio    spread               `json:"ratio"`          // A over B
+	Ratio    spread               `json:"ratio"`          // the first side over the second
 	RatioP50 spread               `json:"ratio_p50"`
 	RatioP99 spread               `json:"ratio_p99"`
+	Beside   map[string]spread    `json:"beside,omitempty"` // with more than two sides: the first over each
 	Verdict  string               `json:"verdict"`
 	Failure  string               `json:"failure,omitempty"`
 	Wrong    bool                 `json:"wrong,omitempty"`   // a message was lost, doubled, out of order or mixed up
 	Skipped  string               `json:"skipped,omitempty"` // why it was not run
+	Absent   map[string]string    `json:"absent,omitempty"`  // sides that could not take part, and why
 	Foreign  float64              `json:"foreign_cores"`     // median of what other programs took meanwhile
+	Curve    string               `json:"curve,omitempty"`   // which curve this is a point of
+	X        float64              `json:"x,omitempty"`
 }
 
 // runner measures one scenario after the other.
 type runner struct {
-	sides []*side // A and B, or A alone
-	plan  plan
-	out   io.Writer
-	run   uint16 // sessions so far
+	sides    []*side // the one that is judged, and what it is compared with
+	plan     plan
+	out      io.Writer
+	profiles string // directory for CPU profiles of the servers; "" for none
+	run      uint16 // sessions so far
 }
 
 func (r *runner) nextRun() uint16 {
@@ -51,14 +59,20 @@ func (r *runner) nextRun() uint16 {
 
 // scenario measures one. Failures are in the result.
 func (r *runner) scenario(sc *scenario) result {
-	res := result{Name: sc.name, Title: sc.title, Per: sc.per, Figure: sc.figure, Goal: sc.goal, Runs: map[string][]measure{}}
+	res := result{
+		Name: sc.name, Title: sc.title, Per: sc.per, Figure: sc.figure, Goal: sc.goal, Curve: sc.curve, X: sc.x,
+		Runs: map[string][]measure{}, Absent: map[string]string{},
+	}
 	if res.Figure == "" {
 		res.Figure = "CPU"
+	}
+	for _, s := range r.sides {
+		res.Sides = append(res.Sides, s.Name)
 	}
 	var err error
 	for pair := range r.pairs(sc) {
 		var got map[string]measure
-		if got, err = r.measurePair(sc, r.order(pair)); err != nil {
+		if got, err = r.measurePair(sc, r.order(pair, res.Absent), res.Absent); err != nil {
 			break
 		}
 		for name, m := range got {
@@ -69,7 +83,7 @@ func (r *runner) scenario(sc *scenario) result {
 	var bad *wrongDelivery
 	switch {
 	case errors.Is(err, errUnavailable):
-		res.Skipped = err.Error()
+		res.Skipped, _, _ = strings.Cut(err.Error(), "\n")
 		res.Verdict = "not run: " + res.Skipped
 		return res
 	case err != nil:
@@ -87,20 +101,26 @@ func (r *runner) pairs(sc *scenario) int {
 	return r.plan.pairs
 }
 
-// order is A B, B A, A B, ...: slow drift cancels out.
-func (r *runner) order(pair int) []*side {
-	if pair%2 == 1 && len(r.sides) == 2 {
-		return []*side{r.sides[1], r.sides[0]}
+// order is A B, B A, A B, ...: slow drift cancels out. Those that turned out to be absent are left out.
+func (r *runner) order(pair int, absent map[string]string) []*side {
+	var out []*side
+	for _, s := range r.sides {
+		if absent[s.Name] == "" {
+			out = append(out, s)
+		}
 	}
-	return r.sides
+	if pair%2 == 1 {
+		slices.Reverse(out)
+	}
+	return out
 }
 
 // measurePair measures each side once. A pair during which other programs took much of the machine is measured again, as
 // often as the plan allows, and the least disturbed one counts.
-func (r *runner) measurePair(sc *scenario, order []*side) (map[string]measure, error) {
+func (r *runner) measurePair(sc *scenario, order []*side, absent map[string]string) (map[string]measure, error) {
 	var best map[string]measure
 	for try := 0; ; try++ {
-		got, err := r.once(sc, order)
+		got, err := r.once(sc, order, absent)
 		if err != nil {
 			return nil, err
 		}
@@ -127,9 +147,30 @@ func foreign(pair map[string]measure) float64 {
 	return worst
 }
 
-// once measures a pair on fresh servers: what a process has become by chance (where its memory lies, how its connections
-// fell) must not colour all pairs.
-func (r *runner) once(sc *scenario, order []*side) (out map[string]measure, err error) {
+// once measures every side on fresh servers: what a process has become by chance (where its memory lies, how its
+// connections fell) must not colour all pairs.
+func (r *runner) once(sc *scenario, order []*side, absent map[string]string) (map[string]measure, error) {
+	if sc.once == nil && !sc.alone {
+		return r.together(sc, order)
+	}
+	out := map[string]measure{}
+	for _, s := range order {
+		got, err := r.together(sc, []*side{s})
+		// With more than two sides the others go on without one that can't do this: another broker is not what is judged.
+		if err != nil && s.broker != nil && len(r.sides) > 2 {
+			absent[s.Name], _, _ = strings.Cut(err.Error(), "\n")
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[s.Name] = got[s.Name]
+	}
+	return out, nil
+}
+
+// together starts servers for all sides given and loads one after the other.
+func (r *runner) together(sc *scenario, order []*side) (out map[string]measure, err error) {
 	out = map[string]measure{}
 	up := map[*side]*servers{}
 	loads := map[*side]load{}
@@ -148,21 +189,16 @@ func (r *runner) once(sc *scenario, order []*side) (out map[string]measure, err 
 			}
 		}
 	}()
-	if sc.once != nil {
-		for _, s := range order {
-			if up[s], err = s.start(sc); err != nil {
-				return nil, err
-			}
-			if out[s.Name], err = sc.once(r.nextRun(), &up[s].site); err != nil {
-				return nil, blame(s, err)
-			}
-			up[s].stop()
-		}
-		return out, nil
-	}
+	phase := max(r.plan.phase, sc.least)
 	for _, s := range order {
 		if up[s], err = s.start(sc); err != nil {
 			return nil, err
+		}
+		if sc.once != nil {
+			if out[s.Name], err = sc.once(r.nextRun(), &up[s].site, phase); err != nil {
+				return nil, blame(s, err)
+			}
+			continue
 		}
 		if loads[s], err = sc.open(r.nextRun(), &up[s].site); err != nil {
 			return nil, blame(s, err)
@@ -173,8 +209,16 @@ func (r *runner) once(sc *scenario, order []*side) (out map[string]measure, err 
 			}
 		}
 	}
+	if sc.once != nil {
+		return out, nil
+	}
 	for _, s := range order {
-		if out[s.Name], err = loads[s].Run(max(r.plan.phase, sc.least)); err != nil {
+		stop := profiling(r.profiles, sc.name, up[s].profile, phase)
+		out[s.Name], err = loads[s].Run(phase)
+		if perr := stop(); err == nil {
+			err = perr
+		}
+		if err != nil {
 			return nil, blame(s, err)
 		}
 	}
@@ -186,6 +230,10 @@ func (m measure) value(figure string) float64 {
 	switch figure {
 	case "", "CPU":
 		return m.CPU
+	case "rate":
+		return m.Rate
+	case "resident, MB":
+		return float64(m.RSS) / (1 << 20)
 	case "reads/message":
 		return m.Reads
 	case "writes/message":
@@ -210,8 +258,9 @@ func values(runs []measure, figure string) []float64 {
 	return out
 }
 
-func (res *result) ratio(figure string) spread {
-	return spreadOf(ratios(values(res.Runs["A"], figure), values(res.Runs["B"], figure)))
+// ratio of the first side to another.
+func (res *result) ratio(figure, other string) spread {
+	return spreadOf(ratios(values(res.Runs[res.Sides[0]], figure), values(res.Runs[other], figure)))
 }
 
 // conclude computes the ratios and says what they mean.
@@ -226,8 +275,16 @@ func (res *result) conclude(sc *scenario, same bool) {
 	if len(others) > 0 {
 		res.Foreign = median(others)
 	}
-	res.Ratio = res.ratio(res.Figure)
-	res.RatioP50, res.RatioP99 = res.ratio("p50"), res.ratio("p99")
+	if len(res.Sides) > 1 {
+		other := res.Sides[1]
+		res.Ratio, res.RatioP50, res.RatioP99 = res.ratio(res.Figure, other), res.ratio("p50", other), res.ratio("p99", other)
+	}
+	if len(res.Sides) > 2 {
+		res.Beside = map[string]spread{}
+		for _, other := range res.Sides[1:] {
+			res.Beside[other] = res.ratio(res.Figure, other)
+		}
+	}
 	if res.Failure != "" {
 		res.Verdict = "FAILED"
 		if res.Wrong {
@@ -235,17 +292,55 @@ func (res *result) conclude(sc *scenario, same bool) {
 		}
 		return
 	}
-	if same {
-		sc = &scenario{}
-	}
-	res.Verdict = verdict(res.Ratio, sc.goal, res.Figure)
-	if sc.p50 > 0 {
-		res.Verdict += "; " + verdict(res.RatioP50, sc.p50, "p50")
-	}
-	if sc.p99 > 0 {
-		res.Verdict += "; " + verdict(res.RatioP99, sc.p99, "p99")
-	}
+	res.Verdict = res.judge(sc, same)
 	if res.Foreign > disturbed {
 		res.Verdict += fmt.Sprintf("; DISTURBED: other programs took %.1f cores", res.Foreign)
 	}
+}
+
+func (res *result) judge(sc *scenario, same bool) string {
+	if same {
+		sc = &scenario{}
+	}
+	var said []string
+	if len(res.Sides) > 2 {
+		for _, other := range res.Sides[1:] {
+			if s := res.Beside[other]; s.N > 0 {
+				said = append(said, fmt.Sprintf("%s of %s's", ratioText(s), other))
+			}
+		}
+		return strings.Join(said, "; ")
+	}
+	if len(sc.limits) == 0 || len(res.Sides) > 1 && (sc.goal > 0 || sc.p50 > 0 || sc.p99 > 0) {
+		said = append(said, verdict(res.Ratio, sc.goal, res.Figure))
+	}
+	if sc.p50 > 0 {
+		said = append(said, verdict(res.RatioP50, sc.p50, "p50"))
+	}
+	if sc.p99 > 0 {
+		said = append(said, verdict(res.RatioP99, sc.p99, "p99"))
+	}
+	for _, l := range sc.limits {
+		said = append(said, res.holds(l))
+	}
+	return strings.Join(said, "; ")
+}
+
+// holds says whether the median keeps a limit.
+func (res *result) holds(l limit) string {
+	s, of := spreadOf(values(res.Runs[res.Sides[0]], l.figure)), ""
+	if l.beside {
+		if len(res.Sides) < 2 {
+			return l.figure + ": nothing to compare with"
+		}
+		s, of = res.ratio(l.figure, res.Sides[1]), " of the other's"
+	}
+	if s.N == 0 {
+		return l.figure + ": not measured"
+	}
+	kept, word := s.Median <= l.most, "at most"
+	if l.least {
+		kept, word = s.Median >= l.most, "at least"
+	}
+	return fmt.Sprintf("%s %s%s, %s %s: %s", l.figure, short(s.Median), of, word, short(l.most), map[bool]string{true: "met", false: "MISSED"}[kept])
 }

@@ -3,8 +3,10 @@
 package main
 
 import (
-	"fmt"
+	"slices"
 	"time"
+
+	"github.com/banyanmq/banyan/test/bench/dialect"
 )
 
 // scenario is one row of the results.
@@ -12,23 +14,40 @@ type scenario struct {
 	name  string
 	title string
 	per   string // what a message is in this one
+	set   string // which document section it belongs to
 
-	topo topology
-	back bool // publishers where the subscribers of the topology are, and the other way round
-	tls  bool
-	conf string // lines of the settings of every server
+	topo    topology
+	routes  int  // with topology route: servers for subscribers; 0: one
+	back    bool // publishers where the subscribers of the topology are, and the other way round
+	tls, ws bool
+	profile bool                                                               // with a listener for profiles
+	daemon  string                                                             // which of ours is started, "" for hubd
+	conf    string                                                             // lines of the settings of every server
+	tenants func() (conf string, login func(who int) dialect.Login, err error) // more settings, and who connects
 
-	open func(run uint16, at *site) (load, error)    // phases on one set of servers, or
-	once func(run uint16, at *site) (measure, error) // a fresh process for each measure
+	open  func(run uint16, at *site) (load, error)                     // phases on one set of servers, or
+	once  func(run uint16, at *site, d time.Duration) (measure, error) // a fresh process for each measure
+	alone bool                                                         // one side at a time: both would take too many files or too much memory
 
 	figure string // the one that is compared: "" for CPU, "p50", or a name in measure.Extra
 	goal   float64
 	p50    float64 // goals for the ratios of latency, 0 for none
 	p99    float64
+	limits []limit // what A must keep
+
+	curve string  // name of the curve that this is a point of
+	x     float64 // where on its axis
 
 	least time.Duration // a phase is not shorter
 	most  int           // pairs at most, 0 for no limit
-	long  bool          // not run unless named
+}
+
+// limit is what a figure of A may be at most, by itself or beside B's.
+type limit struct {
+	figure string
+	most   float64
+	beside bool // the ratio of A to B is meant
+	least  bool // most is the least
 }
 
 const (
@@ -37,7 +56,33 @@ const (
 	perRequest   = "request with its reply"
 )
 
+// Sets of scenarios, each with a section of the document.
+const (
+	usual    = "usual"
+	checks   = "checks"
+	curves   = "curves"
+	accounts = "accounts"
+	rivals   = "brokers"
+	gc       = "gc"
+)
+
+// sets are the names of all sets.
+func sets() []string { return []string{usual, checks, curves, accounts, rivals, gc} }
+
+func inSet(set string, all []scenario) []scenario {
+	for i := range all {
+		all[i].set = set
+	}
+	return all
+}
+
+// scenarios are all there are.
 func scenarios() []scenario {
+	return slices.Concat(usualScenarios(), inSet(checks, checkScenarios()), inSet(curves, curveScenarios()),
+		inSet(accounts, accountScenarios()), inSet(rivals, brokerScenarios()), inSet(gc, collectorScenarios()))
+}
+
+func usualScenarios() []scenario {
 	var all []scenario
 	add := func(s scenario) { all = append(all, s) }
 	flow := func(name, title string, goal float64, d delivery) {
@@ -74,9 +119,6 @@ func scenarios() []scenario {
 	flow("fanout-100", "fan-out 100 x 128 B", 0.45, delivery{pubs: 1, subscribers: 100, size: 128})
 	flow("fanout-1000", "fan-out 1,000 x 128 B", 0.35, delivery{pubs: 1, subscribers: 1000, size: 128})
 	flow("fanout-10x16k", "fan-out 10 x 16 KiB", 0.90, delivery{pubs: 1, subscribers: 10, size: 16 << 10})
-	add(scenario{name: "fanout-5000", title: "fan-out 5,000 x 128 B", per: perPublished, long: true,
-		open: delivery{pubs: 1, subscribers: 5000, size: 128}.open})
-
 	secure := func(name, title string, goal float64, d delivery) {
 		flow(name, title, goal, d)
 		all[len(all)-1].tls = true
@@ -85,29 +127,23 @@ func scenarios() []scenario {
 	secure("tls-1to1-16k", "TLS 1:1, 16 KiB", 0.90, sized(one, 16<<10))
 	secure("tls-fanout-10", "TLS fan-out 10 x 128 B", 0.60, delivery{pubs: 1, subscribers: 10, size: 128})
 
-	return append(append(append(append(all, interestScenarios()...), pacedScenarios()...), hopScenarios()...), standingScenarios()...)
+	all = append(append(append(append(all, interestScenarios()...), pacedScenarios()...), hopScenarios()...), standingScenarios()...)
+	return inSet(usual, all)
 }
 
 // interestScenarios are about many subscriptions and their change.
 func interestScenarios() []scenario {
 	var all []scenario
-	for _, n := range []struct {
-		label string
-		subs  int
-		goals [3]float64
-		long  bool
-	}{{"100k", 100_000, [3]float64{0.45, 0.30, 0.40}, false}, {"1m", 1_000_000, [3]float64{0.45, 0.30, 0.40}, true}} {
-		for i, k := range []struct {
-			label, title string
-			subjects     int
-			match        bool
-		}{{"hot", "64 subjects in use", 64, true}, {"cold", "50,000 subjects in use", 50_000, true}, {"none", "no match", 50_000, false}} {
-			all = append(all, scenario{
-				name: "subs-" + n.label + "-" + k.label, title: fmt.Sprintf("%s subscriptions, wildcards among them, %s", n.label, k.title),
-				per: perMessage, goal: n.goals[i], long: n.long,
-				open: delivery{pubs: 1, subscribers: 1, size: 128, subjects: k.subjects, installed: n.subs, match: k.match}.open,
-			})
-		}
+	for _, k := range []struct {
+		label, title string
+		subjects     int
+		match        bool
+		goal         float64
+	}{{"hot", "64 subjects in use", 64, true, 0.45}, {"cold", "50,000 subjects in use", 50_000, true, 0.30}, {"none", "no match", 50_000, false, 0.40}} {
+		all = append(all, scenario{
+			name: "subs-100k-" + k.label, title: "100k subscriptions, wildcards among them, " + k.title, per: perMessage, goal: k.goal,
+			open: delivery{pubs: 1, subscribers: 1, size: 128, subjects: k.subjects, installed: 100_000, match: k.match}.open,
+		})
 	}
 	all = append(all,
 		scenario{name: "churn-literal", title: "SUB and UNSUB, literal subjects", per: "pair", goal: 0.50, open: churn{}.open},
@@ -130,7 +166,6 @@ func pacedScenarios() []scenario {
 		scenario{name: "paced-10k", title: "1:1 paced 10,000/s", per: perMessage, goal: 0.80, open: one(10_000).open},
 		scenario{name: "paced-50k", title: "1:1 paced 50,000/s", per: perMessage, goal: 0.80, open: one(50_000).open},
 		scenario{name: "paced-100-pairs", title: "100 pairs, 10,000/s over all", per: perMessage, goal: 0.80, open: pairs(100, 10_000).open},
-		scenario{name: "paced-5000-pairs", title: "5,000 pairs, 10,000/s over all", per: perMessage, long: true, open: pairs(5000, 10_000).open},
 		scenario{name: "paced-fanout-100", title: "fan-out 100 paced 200/s", per: perPublished, goal: 0.75,
 			open: delivery{pubs: 1, subscribers: 100, size: 128, rate: 200}.open},
 		scenario{name: "reqrep-1", title: "request/reply, 1 in flight", per: perRequest, goal: 0.75, p50: 0.90,
@@ -178,22 +213,18 @@ func hopScenarios() []scenario {
 
 // standingScenarios are about what is there without load, and about who suffers from a bad neighbour.
 func standingScenarios() []scenario {
-	const held = "KB/connection"
 	slow := func(n int, rate float64, size int) isolate {
 		return isolate{delivery{pubs: 1, subscribers: n, size: size, rate: rate}}
 	}
+	isolated := []limit{
+		{figure: "p99 beside / quiet", most: 2}, {figure: "deaf one cut off (1: yes)", most: 1, least: true}, {figure: "publisher held at most, ms", most: 10},
+	}
 	return []scenario{
-		{name: "idle-1000", title: "1,000 idle connections with one subscription", per: "connect", figure: held, goal: 12.0 / 52, most: 3,
-			once: idle{conns: 1000, quiet: 5 * time.Second}.once},
-		{name: "idle-10000", title: "10,000 idle connections with one subscription", per: "connect", figure: held, goal: 12.0 / 45, most: 2, long: true,
-			once: idle{conns: 10_000, quiet: 10 * time.Second}.once},
-		{name: "idle-tls-1000", title: "1,000 idle TLS connections", per: "connect", figure: held, goal: 35.0 / 71, most: 3, tls: true,
-			once: idle{conns: 1000, quiet: 5 * time.Second}.once},
 		{name: "start", title: "start of a process, and idle for 3 s", per: "start", figure: "start to first PONG, ms", goal: 1, most: 5,
 			once: startup{quiet: 3 * time.Second}.once},
 		{name: "isolation-100", title: "fan-out 100 x 4 KiB at 500/s beside one that does not read", per: perPublished,
-			figure: "p99 beside / quiet", conf: "max_pending: 2097152\n", least: 5 * time.Second, most: 3, open: slow(100, 500, 4<<10).open},
+			limits: isolated, figure: "p99 beside / quiet", conf: "max_pending: 2097152\n", least: 5 * time.Second, most: 3, open: slow(100, 500, 4<<10).open},
 		{name: "isolation-1000", title: "fan-out 1,000 x 8 KiB at 40/s beside one that does not read", per: perPublished,
-			figure: "p99 beside / quiet", conf: "max_pending: 1048576\n", least: 18 * time.Second, most: 2, open: slow(1000, 40, 8<<10).open},
+			limits: isolated, figure: "p99 beside / quiet", conf: "max_pending: 1048576\n", least: 18 * time.Second, most: 2, open: slow(1000, 40, 8<<10).open},
 	}
 }

@@ -4,35 +4,30 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"debug/buildinfo"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/banyanmq/banyan/test/procs"
 )
 
-// side is one of the two that are compared.
+// side is one of those that are compared.
 type side struct {
-	Name    string `json:"name"`    // A or B
-	Exe     string `json:"exe"`     // the hub, or the reference server
-	Version string `json:"version"` // what it says of itself
-	ours    bool   // gateways and leaf nodes are processes of their own
-	flags   bool   // started by flags instead of a settings file
-	work    string // directory for its files
+	Name    string   `json:"name"`
+	Exe     string   `json:"exe"`           // the hub, or another server
+	Version string   `json:"version"`       // what it says of itself
+	Env     []string `json:"env,omitempty"` // settings of the runtime
+	broker  *broker  // nil: a server of the client protocol
+	ours    bool     // gateways and leaf nodes are processes of their own
+	flags   bool     // started by flags instead of a settings file
+	profile bool     // with a listener for profiles
+	work    string   // directory for its files
 	tls     *serverTLS
 	started int // sites so far, for names
 }
@@ -47,16 +42,21 @@ func newSide(name, exe, work string, flags bool, certs *serverTLS) (*side, error
 	}
 	s := &side{Name: name, Exe: path, flags: flags, work: filepath.Join(work, name), tls: certs}
 	s.ours = strings.HasPrefix(filepath.Base(path), "hubd")
-	for _, arg := range []string{"version", "--version"} {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		out, err := exec.CommandContext(ctx, path, arg).Output()
+	s.Version = versionOf(path, "version", "--version")
+	return s, os.MkdirAll(s.work, 0o700)
+}
+
+// versionOf asks a program for its version in one of several ways.
+func versionOf(exe string, ways ...string) string {
+	for _, arg := range ways {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		out, err := exec.CommandContext(ctx, exe, strings.Fields(arg)...).Output()
 		cancel()
 		if line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n"); err == nil && line != "" {
-			s.Version = line
-			break
+			return line
 		}
 	}
-	return s, os.MkdirAll(s.work, 0o700)
+	return ""
 }
 
 // builtFrom is the commit that the binary itself says it was built from; "" when it says nothing.
@@ -102,7 +102,7 @@ const (
 	leaf    topology = "leaf"
 )
 
-// cluster of processes of one side.
+// servers are the processes of one side.
 type servers struct {
 	site
 	procs []*procs.Process
@@ -110,82 +110,90 @@ type servers struct {
 }
 
 // reserve takes ports for listeners that the peers must know before they start.
-func (s *servers) reserve(n int) (ports []int, err error) {
-	if s.ports, err = procs.Reserve(n); err != nil {
+func (v *servers) reserve(n int) (ports []int, err error) {
+	if v.ports, err = procs.Reserve(n); err != nil {
 		return nil, err
 	}
-	return s.ports.Ports, nil
+	return v.ports.Ports, nil
 }
 
-func (s *servers) stop() {
-	for _, p := range s.procs {
+func (v *servers) stop() {
+	for _, p := range v.procs {
 		p.Kill()
 	}
-	_ = s.ports.Close()
+	_ = v.ports.Close()
 }
 
 // logs are the last lines of every process, for errors.
-func (s *servers) logs() string {
+func (v *servers) logs() string {
+	if v == nil {
+		return ""
+	}
 	var b strings.Builder
-	for _, p := range s.procs {
+	for _, p := range v.procs {
 		fmt.Fprintf(&b, "--- %s\n%s\n", p.Dir(), p.Log.Tail(8))
 	}
 	return b.String()
 }
 
+// startPatience is how long servers may take until they take clients and have found each other.
+const startPatience = time.Minute
+
 // start runs the servers that a scenario wants and waits until they take clients.
 func (s *side) start(sc *scenario) (*servers, error) {
 	s.started++
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
 	v := &servers{}
 	v.started = time.Now()
-	var err error
-	switch sc.topo {
-	case route:
-		err = s.startRoute(ctx, v, sc)
-	case gateway:
-		err = s.startGateway(ctx, v, sc)
-	case leaf:
-		err = s.startLeaf(ctx, v, sc)
-	default:
-		err = s.startSingle(ctx, v, sc)
+	err := s.launchAll(ctx, v, sc)
+	if err == nil {
+		for _, p := range v.procs {
+			v.pids = append(v.pids, p.Pid())
+		}
+		if sc.back {
+			v.pub, v.subs = v.subs[0], []string{v.pub}
+		}
+		if sc.topo != "" && sc.topo != single {
+			err = v.linked()
+		}
 	}
 	if err != nil {
 		logs := v.logs()
 		v.stop()
 		return nil, fmt.Errorf("starting side %s: %w\n%s", s.Name, err, logs)
 	}
-	for _, p := range v.procs {
-		v.pids = append(v.pids, p.Pid())
-	}
-	if sc.back {
-		v.pub, v.sub = v.sub, v.pub
-	}
-	if sc.topo != "" && sc.topo != single {
-		if err := v.linked(); err != nil {
-			logs := v.logs()
-			v.stop()
-			return nil, fmt.Errorf("side %s: %w\n%s", s.Name, err, logs)
-		}
-	}
 	return v, nil
 }
 
-// linked waits until the link between the servers carries messages both ways. Subscriptions made while a link comes up are
+func (s *side) launchAll(ctx context.Context, v *servers, sc *scenario) error {
+	switch {
+	case s.broker != nil:
+		return s.broker.start(ctx, s, v)
+	case sc.topo == route:
+		return s.startRoute(ctx, v, sc)
+	case sc.topo == gateway:
+		return s.startGateway(ctx, v, sc)
+	case sc.topo == leaf:
+		return s.startLeaf(ctx, v, sc)
+	}
+	return s.startSingle(ctx, v, sc)
+}
+
+// linked waits until the links between the servers carry messages both ways. Subscriptions made while a link comes up are
 // a matter of their own (the reference server misses one now and then); here only the cost of messages is measured.
 func (v *servers) linked() error {
-	there := site{pub: v.pub, sub: v.sub}
-	back := site{pub: v.sub, sub: v.pub}
 	deadline := time.Now().Add(patience)
-	for _, at := range []*site{&there, &back} {
-		for run := uint16(linkRuns); ; run++ {
-			err := tryLink(run, at)
-			if err == nil {
-				break
-			}
-			if time.Now().After(deadline) {
-				return err
+	for _, other := range v.subs {
+		for _, at := range []*site{{pub: v.pub, subs: []string{other}}, {pub: other, subs: []string{v.pub}}} {
+			for run := uint16(linkRuns); ; run++ {
+				err := tryLink(run, at)
+				if err == nil {
+					break
+				}
+				if time.Now().After(deadline) {
+					return err
+				}
 			}
 		}
 	}
@@ -211,15 +219,23 @@ func (s *side) common(name string, sc *scenario) string {
 	if sc.tls {
 		c += fmt.Sprintf("tls { cert_file: %q, key_file: %q }\n", s.tls.cert, s.tls.key)
 	}
+	if s.profile || sc.profile {
+		c += "prof_port: -1\n"
+	}
 	return c
 }
 
 func (s *side) launch(v *servers, exe, name, config string, args ...string) (*procs.Process, error) {
-	dir := filepath.Join(s.work, fmt.Sprintf("%03d-%s", s.started, name))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	return s.launchWith(v, procs.Spec{Exe: exe, Config: config, Args: args}, name)
+}
+
+func (s *side) launchWith(v *servers, spec procs.Spec, name string) (*procs.Process, error) {
+	spec.Dir = filepath.Join(s.work, fmt.Sprintf("%03d-%s", s.started, name))
+	spec.Env = append(spec.Env, s.Env...)
+	if err := os.MkdirAll(spec.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	p, err := procs.Start(procs.Spec{Exe: exe, Dir: dir, Config: config, Args: args})
+	p, err := procs.Start(spec)
 	if err == nil {
 		v.procs = append(v.procs, p)
 	}
@@ -228,14 +244,18 @@ func (s *side) launch(v *servers, exe, name, config string, args ...string) (*pr
 
 // hub launches a server for clients and returns its client address.
 func (s *side) hub(ctx context.Context, v *servers, name, config string) (string, error) {
-	p, err := s.launch(v, s.Exe, name, config)
+	return s.hubOf(ctx, v, s.Exe, name, config)
+}
+
+func (s *side) hubOf(ctx context.Context, v *servers, exe, name, config string) (string, error) {
+	p, err := s.launch(v, exe, name, config)
 	if err != nil {
 		return "", err
 	}
-	return client(ctx, p)
+	return client(ctx, v, p)
 }
 
-func client(ctx context.Context, p *procs.Process) (string, error) {
+func client(ctx context.Context, v *servers, p *procs.Process) (string, error) {
 	ports, err := p.Ports(ctx)
 	if err != nil {
 		return "", err
@@ -243,18 +263,46 @@ func client(ctx context.Context, p *procs.Process) (string, error) {
 	if ports.Client() == "" {
 		return "", fmt.Errorf("the ports file of %s names no client port", p.Dir())
 	}
+	v.profile = append(v.profile, ports.Profile...)
 	return procs.Addr(ports.Client()), nil
 }
 
-func (s *side) startSingle(ctx context.Context, v *servers, sc *scenario) error {
-	var addr string
-	var err error
-	if s.flags && !sc.tls && sc.conf == "" {
-		addr, err = s.startByFlags(ctx, v)
-	} else {
-		addr, err = s.hub(ctx, v, "a", s.common("a", sc))
+func (s *side) startSingle(ctx context.Context, v *servers, sc *scenario) (err error) {
+	exe := s.Exe
+	if sc.daemon != "" && s.ours {
+		if exe, err = s.beside(sc.daemon); err != nil {
+			return err
+		}
 	}
-	v.pub, v.sub = addr, addr
+	conf := s.common("a", sc)
+	if sc.ws {
+		free, err := v.reserve(1)
+		if err != nil {
+			return err
+		}
+		conf += fmt.Sprintf("websocket { listen: \"127.0.0.1:%d\", no_tls: true }\n", free[0])
+	}
+	if sc.tenants != nil {
+		more, login, err := sc.tenants()
+		if err != nil {
+			return err
+		}
+		conf += more
+		v.login = login
+	}
+	if s.flags && conf == s.common("a", &scenario{}) {
+		v.pub, err = s.startByFlags(ctx, v)
+	} else {
+		v.pub, err = s.hubOf(ctx, v, exe, "a", conf)
+	}
+	if err != nil && sc.ws {
+		// A server that does not know the setting ends at once; that is no failure of this programme.
+		return fmt.Errorf("%w: the server takes no WebSocket clients: %w", errUnavailable, err)
+	}
+	if sc.ws {
+		v.pub, v.site.ws = fmt.Sprintf("127.0.0.1:%d", v.ports.Ports[0]), true
+	}
+	v.subs = []string{v.pub}
 	if sc.tls {
 		v.site.tls = s.tls.client
 	}
@@ -272,34 +320,34 @@ func (s *side) startByFlags(ctx context.Context, v *servers) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			return addr, c.Close()
-		}
-		select {
-		case <-p.Done():
-			return "", errors.New("the server ended at once")
-		case <-ctx.Done():
-			return "", fmt.Errorf("nothing listens on %s: %w", addr, ctx.Err())
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
+	return addr, awaitListener(ctx, p, addr)
 }
 
+// startRoute makes a full mesh of a server for publishers and sc.routes (1 if it says none) for subscribers.
 func (s *side) startRoute(ctx context.Context, v *servers, sc *scenario) (err error) {
-	free, err := v.reserve(2)
+	n := max(sc.routes, 1) + 1
+	free, err := v.reserve(n)
 	if err != nil {
 		return err
 	}
-	conf := func(i int) string {
-		return s.common(fmt.Sprintf("n%d", i), sc) + fmt.Sprintf(
-			"cluster { name: bench, listen: \"127.0.0.1:%d\", routes: [ \"nats-route://127.0.0.1:%d\" ] }\n", free[i], free[1-i])
+	var urls []string
+	for _, port := range free {
+		urls = append(urls, fmt.Sprintf("\"nats-route://127.0.0.1:%d\"", port))
 	}
-	if v.pub, err = s.hub(ctx, v, "n0", conf(0)); err != nil {
-		return err
+	for i := range n {
+		others := slices.Delete(slices.Clone(urls), i, i+1)
+		addr, err := s.hub(ctx, v, fmt.Sprintf("n%d", i), s.common(fmt.Sprintf("n%d", i), sc)+fmt.Sprintf(
+			"cluster { name: bench, listen: \"127.0.0.1:%d\", routes: [ %s ] }\n", free[i], strings.Join(others, ", ")))
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			v.pub = addr
+		} else {
+			v.subs = append(v.subs, addr)
+		}
 	}
-	v.sub, err = s.hub(ctx, v, "n1", conf(1))
-	return err
+	return nil
 }
 
 // startLeaf puts publishers on the leaf node and subscribers on the hub.
@@ -314,7 +362,7 @@ func (s *side) startLeaf(ctx context.Context, v *servers, sc *scenario) (err err
 			return err
 		}
 	}
-	v.sub, err = s.hub(ctx, v, "hub", s.common("hub", sc)+fmt.Sprintf("leafnodes { listen: \"127.0.0.1:%d\" }\n", free[0]))
+	hub, err := s.hub(ctx, v, "hub", s.common("hub", sc)+fmt.Sprintf("leafnodes { listen: \"127.0.0.1:%d\" }\n", free[0]))
 	if err != nil {
 		return err
 	}
@@ -323,7 +371,8 @@ func (s *side) startLeaf(ctx context.Context, v *servers, sc *scenario) (err err
 	if err != nil {
 		return err
 	}
-	v.pub, err = client(ctx, p)
+	v.subs = []string{hub}
+	v.pub, err = client(ctx, v, p)
 	return err
 }
 
@@ -342,7 +391,8 @@ func (s *side) startGateway(ctx context.Context, v *servers, sc *scenario) (err 
 		return c + fmt.Sprintf("gateway { name: %s, listen: \"127.0.0.1:%d\", gateways: [ { name: %s, urls: [ \"nats://127.0.0.1:%d\" ] } ] }\n",
 			names[i], free[i], names[1-i], free[1-i])
 	}
-	for i, addr := range [2]*string{&v.pub, &v.sub} {
+	v.subs = make([]string, 1)
+	for i, addr := range [2]*string{&v.pub, &v.subs[0]} {
 		if *addr, err = s.hub(ctx, v, "hub-"+names[i], conf(i)); err != nil {
 			return err
 		}
@@ -353,45 +403,17 @@ func (s *side) startGateway(ctx context.Context, v *servers, sc *scenario) (err 
 		if err != nil {
 			return err
 		}
-		if _, err := s.launch(v, gwd, "gwd-"+names[i], conf(i)); err != nil {
+		p, err := s.launch(v, gwd, "gwd-"+names[i], conf(i))
+		if err != nil {
 			return err
+		}
+		if s.profile {
+			ports, err := p.Ports(ctx)
+			if err != nil {
+				return err
+			}
+			v.profile = append(v.profile, ports.Profile...)
 		}
 	}
 	return nil
-}
-
-// serverTLS is a certificate for 127.0.0.1 that both sides use.
-type serverTLS struct {
-	cert, key string // files
-	client    *tls.Config
-}
-
-// makeTLS writes a self-signed certificate into dir.
-func makeTLS(dir string) (*serverTLS, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	t := &serverTLS{cert: filepath.Join(dir, "cert.pem"), key: filepath.Join(dir, "key.pem")}
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
-	t.client = &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
-	return t, errors.Join(
-		os.WriteFile(t.cert, certPEM, 0o600),
-		os.WriteFile(t.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/banyanmq/banyan/test/bench/dialect"
 )
 
 // session is one set of connections to one side's servers, under which phases of load are run. What it counts goes on from
@@ -34,10 +36,22 @@ type session struct {
 
 // site is where a session connects: one side's servers.
 type site struct {
-	pub, sub string // addresses for publishers (requesters) and for subscribers (responders)
-	tls      *tls.Config
-	pids     []int     // servers whose CPU counts
-	started  time.Time // when the first of them was started
+	pub     string      // address for publishers (requesters)
+	subs    []string    // addresses for subscribers (responders), which take them in turn
+	tls     *tls.Config // nil: plain
+	ws      bool        // over WebSocket
+	speak   dialect.Dialect
+	login   func(who int) dialect.Login // nil: nobody says who they are
+	pids    []int                       // servers whose CPU counts
+	started time.Time                   // when the first of them was started
+	profile []string                    // URLs of the servers' profiles
+}
+
+func (at *site) dialect() dialect.Dialect {
+	if at.speak == nil {
+		return dialect.NATS{}
+	}
+	return at.speak
 }
 
 // publisher is one flow, the connection it is sent on and how far it and its receivers are.
@@ -89,8 +103,9 @@ func (s *session) Close() error {
 	return s.err()
 }
 
-func (s *session) dial(addr string) (*endpoint, error) {
-	e, err := dial(addr, s.site.tls)
+// dial connects; who is the number of the user to log in as, where there are several.
+func (s *session) dial(addr string, who int) (*endpoint, error) {
+	e, err := s.site.dial(addr, who)
 	if err == nil {
 		s.all = append(s.all, e)
 	}
@@ -100,10 +115,10 @@ func (s *session) dial(addr string) (*endpoint, error) {
 // control answers a publisher's connection, on which only PING and PONG come.
 type control struct{ e *endpoint }
 
-func (c control) ping() { c.e.owesPong.Store(true) }
-func (c control) pong() { c.e.pongs++ }
-func (c control) message(m *message) error {
-	return wrong("mixed up: a message on %s came to a connection without subscription", m.subject)
+func (c control) Ping() { c.e.owesPong.Store(true) }
+func (c control) Pong() { c.e.pongs++ }
+func (c control) Message(m *dialect.Message) error {
+	return wrong("mixed up: a message on %s came to a connection without subscription", m.Subject)
 }
 
 // settleOwed answers the server's PING from the goroutine that writes to e.
@@ -116,10 +131,11 @@ func settleOwed(e *endpoint) error {
 
 // addPublisher connects a publisher whose messages reach units units, which may hold ahead blocks that are not delivered.
 func (s *session) addPublisher(spec flowSpec, body bodies, units int) (*publisher, error) {
-	e, err := s.dial(s.site.pub)
+	e, err := s.dial(s.site.pub, len(s.flows))
 	if err != nil {
 		return nil, err
 	}
+	spec.speak = s.site.dialect()
 	p := &publisher{flow: newFlow(s.run, uint16(len(s.flows)), spec, body), e: e, moved: make(chan struct{}, 1)}
 	if units > 0 {
 		p.progress = newProgress(uint64(p.perWrite), units, 4*windowBlocks)
@@ -137,13 +153,17 @@ func blockFor(receivers int) int {
 	return min(64<<10, max(64<<20/windowBlocks/max(receivers, 1), 4<<10))
 }
 
-// addSubscriber connects a member of a unit and sends its subscriptions.
+// addSubscriber connects a member of a unit and sends its subscriptions. It is the user with the number of the unit's first
+// flow.
 func (s *session) addSubscriber(u *unit, subs []byte, sids []int) (*endpoint, error) {
-	e, err := s.dial(s.site.sub)
+	e, err := s.dial(s.site.subs[len(s.all)%len(s.site.subs)], u.from)
 	if err != nil {
 		return nil, err
 	}
-	c := &subscriber{s: s, e: e, unit: u, last: make([]uint64, len(u.track)), sids: sids}
+	c := &subscriber{s: s, e: e, unit: u, sids: sids}
+	if u.group {
+		c.last = make([]uint64, len(u.track))
+	}
 	if err := s.loop.add(e, c); err != nil {
 		return nil, err
 	}
@@ -158,7 +178,7 @@ func (s *session) sync(e *endpoint) error {
 	s.mu.Lock()
 	want := e.pongs + 1
 	s.mu.Unlock()
-	if err := e.write([]byte("PING\r\n")); err != nil {
+	if err := e.write(s.site.dialect().Ping(nil)); err != nil {
 		return err
 	}
 	return s.await(func() (bool, int64) { return e.pongs >= want, 0 }, func() error {
@@ -194,36 +214,47 @@ func (s *session) await(done func() (bool, int64), lost func() error) error {
 // gateways and leaf links.
 func (s *session) probe() error {
 	deadline := time.Now().Add(s.reach)
-	for _, p := range s.flows {
-		if p.progress == nil {
-			continue
+	for {
+		missing := s.unreached()
+		if len(missing) == 0 {
+			return s.err()
 		}
-		msg := p.flow.probe(p.subject(0))
-		for {
-			if err := p.e.write(msg); err != nil {
+		if time.Now().After(deadline) {
+			for p, u := range missing {
+				return fmt.Errorf("no way from publisher %d to %s within %v (%d publishers wait)", p.id, u.name, s.reach, len(missing))
+			}
+		}
+		for p := range missing {
+			if err := p.e.write(p.flow.probe(p.subject(0))); err != nil {
 				return err
 			}
-			if err := s.sync(p.e); err != nil {
+			if err := settleOwed(p.e); err != nil {
 				return err
 			}
-			time.Sleep(2 * time.Millisecond)
-			s.mu.Lock()
-			missing := ""
-			for _, u := range s.units {
-				if t := u.track[p.id]; t.wanted && t.probes == 0 {
-					missing = u.name
-				}
+		}
+		again := time.Now().Add(20 * time.Millisecond)
+		for len(s.unreached()) > 0 && time.Now().Before(again) {
+			if err := s.err(); err != nil {
+				return err
 			}
-			s.mu.Unlock()
-			if missing == "" {
-				break
-			}
-			if time.Now().After(deadline) {
-				return fmt.Errorf("no way from publisher %d to %s within %v", p.id, missing, s.reach)
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// unreached are the publishers of which a unit has got no probe, with such a unit.
+func (s *session) unreached() map[*publisher]*unit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[*publisher]*unit{}
+	for _, u := range s.units {
+		for i := range u.track {
+			if u.track[i].probes == 0 {
+				out[s.flows[u.from+i]] = u
 			}
 		}
 	}
-	return s.err()
+	return out
 }
 
 // arrived is told, under the lock, that a unit got message seq of p, the count-th that it got.
@@ -353,7 +384,7 @@ func (s *session) settle() error {
 			for i := range u.track {
 				t := &u.track[i]
 				sum += t.count
-				if t.wanted && t.count != s.flows[i].sent {
+				if t.count != s.flows[u.from+i].sent {
 					all = false
 				}
 			}
@@ -362,8 +393,8 @@ func (s *session) settle() error {
 	}, func() error {
 		for _, u := range s.units {
 			for i := range u.track {
-				if t := &u.track[i]; t.wanted && t.count != s.flows[i].sent {
-					return wrong("lost: %s got %d of the %d messages of publisher %d", u.name, t.count, s.flows[i].sent, i)
+				if t, p := &u.track[i], s.flows[u.from+i]; t.count != p.sent {
+					return wrong("lost: %s got %d of the %d messages of publisher %d", u.name, t.count, p.sent, p.id)
 				}
 			}
 		}
