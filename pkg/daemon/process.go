@@ -173,7 +173,7 @@ func newServer(cfg *config.Config) (*link.Server, Keys, error) {
 		cluster = s.Name
 	}
 	s.SetCluster(cluster, dynamic)
-	return s, nil
+	return s, k, nil
 }
 
 // clusterName is the cluster's name and whether it is only a stand-in until
