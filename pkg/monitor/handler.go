@@ -103,7 +103,7 @@ func (r *Reports) serve(w http.ResponseWriter, req *http.Request, path string) {
 		if path == "/raftz" {
 			code = http.StatusNotFound
 		}
-		http.Error(w, err.Error(), code)
+		refuse(w, code, err)
 		return
 	}
 	indent := "  "
@@ -184,7 +184,7 @@ func (r *Reports) serveHealthz(w http.ResponseWriter, req *http.Request, values 
 	q := &query{v: values}
 	o := q.healthz()
 	if q.err != nil {
-		http.Error(w, q.err.Error(), http.StatusBadRequest)
+		refuse(w, http.StatusBadRequest, q.err)
 		return
 	}
 	h := r.Healthz(o)
@@ -196,6 +196,15 @@ func (r *Reports) serveHealthz(w http.ResponseWriter, req *http.Request, values 
 		return
 	}
 	write(w, req, values, code, b)
+}
+
+// refuse says why there is no answer, in the words of the error alone.
+func refuse(w http.ResponseWriter, code int, err error) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(err.Error())) // the client is gone
 }
 
 // write sends JSON, wrapped in a call if a script asks for one, compressed if the

@@ -28,12 +28,12 @@ func TestInsides(t *testing.T) {
 	}{
 		{"/jsz", 200, jsonType, "{\n  \"memory\": 0,"},
 		{"/jsz?acc=X&streams=1&consumers=true&limit=1", 200, jsonType, "{"},
-		{"/jsz?leader-only=1", 400, text, "filtered response: not leader\n"},
+		{"/jsz?leader-only=1", 400, text, "filtered response: not leader"},
 		{"/jsz?raft=2", 400, text, "Error decoding boolean for 'raft'"},
 		{"/jsz?offset=x", 400, text, "Error decoding int for 'offset'"},
 		{"/ipqueuesz", 200, jsonType, "{}"},
 		{"/ipqueuesz?all=maybe", 400, text, "Error decoding boolean for 'all'"},
-		{"/raftz", 404, text, "No Raft nodes registered\n"},
+		{"/raftz", 404, text, "No Raft nodes registered"},
 		{"/stacksz", 200, text, "goroutine "},
 		{"/debug/vars", 200, "application/json; charset=utf-8", `{"cmdline":[`},
 		{"/livez", 200, jsonType, `{"status":"ok"}`},
@@ -223,6 +223,12 @@ func TestInterestOfServers(t *testing.T) {
 	}
 	if s := r.Routez(monitor.RoutezOptions{}).Routes[0]; s.Subs != nil || s.SubsDetail != nil {
 		t.Errorf("not asked for: %+v", s)
+	}
+	if n := z.Routes[0].NumSubs; n != 2 {
+		t.Errorf("route: %d subscriptions, want 2", n)
+	}
+	if n := r.Gatewayz(monitor.GatewayzOptions{}).Outbound["ams"].Connection.NumSubs; n != 1 {
+		t.Errorf("region: %d subscriptions, want 1", n)
 	}
 	g := r.Gatewayz(monitor.GatewayzOptions{Subs: true}).Outbound["ams"].Accounts
 	if len(g) != 2 || g[0].Subs != nil || len(g[1].Subs) != 1 || g[1].Subs[0] != "far" {

@@ -68,16 +68,21 @@ func (r *Reports) Routez(o RoutezOptions) *Routez {
 	}
 	var subs map[uint64][]SubDetail
 	if o.Subs || o.SubsDetail {
-		subs = subsOfServers(r, broker.Route, func(s *broker.Sub) uint64 { return s.Port.ID })
+		subs = subsOfServers(r, broker.Route, portOf)
 	}
-	for _, i := range byID(r.open(routes, o.Subs || o.SubsDetail)) {
+	all := byID(r.open(routes, o.Subs || o.SubsDetail))
+	var counts map[uint64]int
+	if len(all) > 0 {
+		counts = countOfServers(r, broker.Route, portOf)
+	}
+	for _, i := range all {
 		d, c := r.route(i), baseConnInfo(&i, z.Now)
 		e := RouteInfo{
 			RID: i.ID, RemoteID: d.RemoteID, RemoteName: d.RemoteName, DidSolicit: d.DidSolicit, IsConfigured: d.IsConfigured,
 			IP: c.IP, Port: c.Port, Start: c.Start, Activity: c.Activity, RTT: c.RTT, Uptime: c.Uptime, Idle: c.Idle,
 			Import: d.Import, Export: d.Export, Pending: i.Pending,
 			InMsgs: i.InMsgs, OutMsgs: i.OutMsgs, InBytes: i.InBytes, OutBytes: i.OutBytes,
-			NumSubs: i.Subs, Account: d.Account, Compression: d.Compression,
+			NumSubs: max(i.Subs, counts[i.ID]), Account: d.Account, Compression: d.Compression,
 		}
 		if d.Subs == nil {
 			d.Subs = subs[i.ID]
@@ -119,6 +124,23 @@ func subsOfServers[K comparable](r *Reports, class broker.Class, key func(*broke
 	return out
 }
 
+// countOfServers is how many they are.
+func countOfServers[K comparable](r *Reports, class broker.Class, key func(*broker.Sub) K) map[K]int {
+	out := make(map[K]int)
+	for _, a := range r.o.Broker.Accounts() {
+		a.EachSub(func(s *broker.Sub) bool {
+			if s.Port.Class == class {
+				out[key(s)]++
+			}
+			return true
+		})
+	}
+	return out
+}
+
+func portOf(s *broker.Sub) uint64   { return s.Port.ID }
+func regionOf(s *broker.Sub) string { return s.Origin.Cluster }
+
 // GatewayzOptions say what /gatewayz lists. Lists of subjects imply the accounts.
 type GatewayzOptions struct {
 	Name       string `json:"name"`
@@ -158,9 +180,14 @@ func (r *Reports) Gatewayz(o GatewayzOptions) *Gatewayz {
 	o.Accounts = o.Accounts || o.Account != "" || o.Subs || o.SubsDetail
 	var subs map[string][]SubDetail
 	if o.Subs || o.SubsDetail {
-		subs = subsOfServers(r, broker.Gateway, func(s *broker.Sub) string { return s.Origin.Cluster })
+		subs = subsOfServers(r, broker.Gateway, regionOf)
 	}
-	for _, i := range byID(r.open(gateways, false)) {
+	all := byID(r.open(gateways, false))
+	var counts map[string]int
+	if len(all) > 0 {
+		counts = countOfServers(r, broker.Gateway, regionOf)
+	}
+	for _, i := range all {
 		d := r.gateway(i)
 		if o.Name != "" && d.Remote != o.Name {
 			continue
@@ -170,6 +197,7 @@ func (r *Reports) Gatewayz(o GatewayzOptions) *Gatewayz {
 			e.Connection.Name = d.RemoteID
 		}
 		if d.Outbound {
+			e.Connection.NumSubs = max(i.Subs, counts[broker.RegionMark+d.Remote])
 			e.Accounts = r.gatewayAccounts(&o, d.Remote, subs[broker.RegionMark+d.Remote])
 			z.Outbound[d.Remote] = &e
 		} else {

@@ -258,10 +258,12 @@ func (r *Reports) remotes() int {
 
 func (r *Reports) clusterVarz() (v ClusterVarz) {
 	c := r.o.Config.Cluster
+	if c != nil || r.o.Config.LeafNodes != nil { // leaf nodes have a cluster's name as well
+		v.Name, _ = r.o.Server.Cluster()
+	}
 	if c == nil || r.o.Routes == nil {
 		return v
 	}
-	v.Name, _ = r.o.Server.Cluster()
 	v.Host, v.Port = c.Host, port(c.Port, r.o.Hooks.RouteAddr)
 	v.AuthTimeout, v.PoolSize, v.URLs = c.Auth.Timeout.Seconds(), max(c.PoolSize, 0), hosts(c.Routes)
 	v.TLSVarz = tlsVarz(c.TLS)
