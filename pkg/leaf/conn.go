@@ -417,7 +417,7 @@ func (l *conn) Info(subs bool) link.Info {
 	d := Details{
 		ServerID: l.peer.id, Cluster: l.peer.cluster, Version: l.peer.version,
 		IsSpoke: !l.hub, IsIsolated: l.peer.isolated, Solicited: l.remote != nil,
-		Oversized: l.oversized.Load(), Denied: l.denied.Load(), Dropped: l.dropped.Load(),
+		Identity: l.ident, Oversized: l.oversized.Load(), Denied: l.denied.Load(), Dropped: l.dropped.Load(),
 	}
 	if m := l.compression.Load(); m != nil {
 		d.Compression = string(*m)

@@ -76,6 +76,8 @@ type Details struct {
 	Oversized int64
 	Denied    int64
 	Dropped   int64
+	// Identity of a leaf node that dialed us; it is not changed.
+	Identity *auth.Identity
 	// Subscriptions is the peer's interest, when asked for.
 	Subscriptions []string
 }

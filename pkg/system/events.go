@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/monitor"
@@ -22,11 +23,17 @@ func (s *Service) opened(i link.Info) {
 		return
 	}
 	s.countChanged(c, i.Account)
-	to := "$SYS.ACCOUNT." + i.Account + ".CONNECT"
-	if nameable(i.Account) && s.acc.HasInterest([]byte(to)) {
+	if !nameable(i.Account) {
+		return
+	}
+	if to := "$SYS.ACCOUNT." + i.Account + ".CONNECT"; s.acc.HasInterest([]byte(to)) {
 		c.Do(func() {
 			s.publish(to, &connectEvent{head: newHead(typeConnect), Server: s.info(), Client: s.clientInfo(&i)})
 		})
+	}
+	// Other regions' servers then know better what we want (monitoring-events 14.5).
+	if to := "$SYS.ACCOUNT." + i.Account + ".LEAFNODE.CONNECT"; i.Kind == link.KindLeaf && s.acc.HasInterest([]byte(to)) {
+		c.Do(func() { s.publish(to, &trackRequest{s.info(), i.Account}) })
 	}
 }
 
@@ -35,21 +42,42 @@ func (s *Service) ended(i link.Info) {
 	if c == nil {
 		return
 	}
-	to, ok := "$SYS.ACCOUNT."+i.Account+".DISCONNECT", nameable(i.Account)
-	if failedLogin(i.Reason) {
-		ok = true
-		to = "$SYS.SERVER." + s.o.Server.ID + ".CLIENT.AUTH.ERR"
-		s.tellService(c, i)
-	} else {
-		s.countChanged(c, i.Account)
+	if i.Reason == wire.ReasonAuthFailure {
+		s.refused(c, &i)
+		return
 	}
-	if ok && s.acc.HasInterest([]byte(to)) {
+	s.countChanged(c, i.Account)
+	if to := "$SYS.ACCOUNT." + i.Account + ".DISCONNECT"; nameable(i.Account) && s.acc.HasInterest([]byte(to)) {
 		c.Do(func() { s.publish(to, s.disconnected(&i)) })
 	}
 }
 
-func failedLogin(r wire.CloseReason) bool {
-	return r == wire.ReasonAuthFailure || r == wire.ReasonProxyNotTrusted || r == wire.ReasonProxyRequired
+// authErr is where an account is told of logins that failed in it.
+const authErr = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
+
+// refused tells of a login that failed: the system account, and the account that it was
+// for, as far as that is known.
+func (s *Service) refused(c *Client, i *link.Info) {
+	account := i.Account
+	if i.RefusedBy != "" {
+		account = i.RefusedBy
+	}
+	a := s.o.Broker.Lookup([]byte(account))
+	to := "$SYS.SERVER." + s.o.Server.ID + ".CLIENT.AUTH.ERR"
+	ours, theirs := s.acc.HasInterest([]byte(to)), a != nil && a.HasInterest([]byte(authErr))
+	if !ours && !theirs {
+		return
+	}
+	info := *i
+	c.Do(func() {
+		e := s.disconnected(&info)
+		if ours {
+			s.publish(to, e)
+		}
+		if theirs {
+			s.publishIn(a, authErr, e)
+		}
+	})
 }
 
 func (s *Service) disconnected(i *link.Info) *disconnectEvent {
@@ -62,29 +90,6 @@ func (s *Service) disconnected(i *link.Info) *disconnectEvent {
 		e.Reason = i.Refusal
 	}
 	return e
-}
-
-// serviceAuthErr is where those listen whose service was to decide about a login.
-const serviceAuthErr = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
-
-// tellService tells the account of the service that refused a login, or could not
-// be asked about it. Other accounts are told of nobody's logins.
-func (s *Service) tellService(c *Client, i link.Info) {
-	if i.RefusedBy == "" {
-		return
-	}
-	a := s.o.Broker.Lookup([]byte(i.RefusedBy))
-	if a == nil || !a.HasInterest([]byte(serviceAuthErr)) {
-		return
-	}
-	c.Do(func() {
-		b, err := json.Marshal(s.disconnected(&i))
-		if err != nil {
-			s.o.Log.Errorf("Encoding a message for %s: %v", serviceAuthErr, err)
-			return
-		}
-		c.Publish(a, serviceAuthErr, "", nil, b)
-	})
 }
 
 // out is the client to publish with, nil before Start.
@@ -108,8 +113,11 @@ func (s *Service) clientInfo(i *link.Info) ClientInfo {
 	}
 	if i.Kind == link.KindClient && i.More != nil {
 		d := s.o.Reports.ClientDetails(*i)
-		c.Lang, c.Version, c.Type = d.Lang, d.Version, d.Type
-		c.JWT, c.Issuer, c.NameTag, c.Tags = d.JWT, d.Issuer, d.NameTag, d.Tags
+		c.Lang, c.Version, c.Type, c.ClientID = d.Lang, d.Version, d.Type, d.MQTTClient
+	}
+	if w, ok := i.More.(interface{ Who() *auth.Identity }); ok && w.Who() != nil {
+		id := w.Who()
+		c.JWT, c.IssuerKey, c.NameTag, c.Tags = id.JWT, id.IssuerKey, id.NameTag, id.Tags
 	}
 	return c
 }

@@ -94,9 +94,9 @@ func (s *Service) table() map[string]answer {
 		"LDM":       asked(s.lameDuck),
 		"RELOAD":    func([]byte) (any, error) { return s.reload() },
 		"PROFILEZ":  asked(s.profile),
-		"EXPVARZ":   plain(func(struct{}) *expvars { return newExpvars() }),
-		"IPQUEUESZ": plain(func(struct{}) map[string]any { return map[string]any{} }),
-		"RAFTZ":     plain(func(struct{}) map[string]any { return map[string]any{} }),
+		"EXPVARZ":   plain(func(struct{}) *monitor.Expvarz { return r.Expvarz() }),
+		"IPQUEUESZ": plain(r.IPQueuesz),
+		"RAFTZ":     asked(s.raftz),
 		"JSZ":       asked(s.jsz),
 	}
 }

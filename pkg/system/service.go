@@ -218,14 +218,16 @@ func (s *Service) info() ServerInfo {
 }
 
 // publish sends v as JSON in the system account.
-func (s *Service) publish(subject string, v any) {
+func (s *Service) publish(subject string, v any) { s.publishIn(s.acc, subject, v) }
+
+func (s *Service) publishIn(a *broker.Account, subject string, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
 		s.o.Log.Errorf("Encoding a message for %s: %v", subject, err)
 		return
 	}
 	if c := s.out(); c != nil {
-		c.Publish(s.acc, subject, "", nil, b)
+		c.Publish(a, subject, "", nil, b)
 	}
 }
 

@@ -2,26 +2,13 @@ package system
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"runtime/pprof"
 	"time"
 
-	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/monitor"
 )
-
-// expvars is the answer to EXPVARZ.
-type expvars struct {
-	MemStats *runtime.MemStats `json:"memstats"`
-	CmdLine  []string          `json:"cmdline"`
-}
-
-func newExpvars() *expvars {
-	v := &expvars{MemStats: new(runtime.MemStats), CmdLine: config.RedactArgs(os.Args)}
-	runtime.ReadMemStats(v.MemStats)
-	return v
-}
 
 // profileOptions say which profile; Duration, in nanoseconds, is how long the processor
 // is watched.
@@ -73,46 +60,27 @@ func (s *Service) profile(o profileOptions) (any, error) {
 	return profileAnswer{Profile: buf.Bytes()}, nil
 }
 
-type jszOptions struct {
-	Account    string `json:"account"`
-	LeaderOnly bool   `json:"leader_only"`
-}
-
-// jsz says that there are no streams here.
-func (s *Service) jsz(o jszOptions) (any, error) {
-	switch {
-	case o.LeaderOnly:
+// jsz is the report, but for the account that is asked for: where it is not, or has no
+// streams, that is an error.
+func (s *Service) jsz(o monitor.JszOptions) (any, error) {
+	z, err := s.o.Reports.Jsz(o)
+	if errors.Is(err, monitor.ErrNotLeader) {
 		return nil, errSilent
-	case o.Account != "":
+	}
+	if none, ok := z.(*monitor.Jsz); ok && none.Disabled && o.Account != "" {
 		if s.o.Broker.Lookup([]byte(o.Account)) == nil {
 			return nil, fmt.Errorf("account %q not found", o.Account)
 		}
 		return nil, fmt.Errorf("account %q not jetstream enabled", o.Account)
 	}
-	type api struct {
-		Level  int    `json:"level"`
-		Total  uint64 `json:"total"`
-		Errors uint64 `json:"errors"`
+	return z, err
+}
+
+// raftz is the report; no groups are none to be shown.
+func (s *Service) raftz(o monitor.RaftzOptions) (any, error) {
+	z, err := s.o.Reports.Raftz(o)
+	if errors.Is(err, monitor.ErrNoGroups) {
+		return struct{}{}, nil
 	}
-	return struct {
-		Memory    uint64    `json:"memory"`
-		Storage   uint64    `json:"storage"`
-		ResMemory uint64    `json:"reserved_memory"`
-		ResStore  uint64    `json:"reserved_storage"`
-		Accounts  int       `json:"accounts"`
-		HAAssets  int       `json:"ha_assets"`
-		API       api       `json:"api"`
-		ID        string    `json:"server_id"`
-		Now       time.Time `json:"now"`
-		Disabled  bool      `json:"disabled"`
-		Config    struct {
-			Memory  int64 `json:"max_memory"`
-			Storage int64 `json:"max_storage"`
-		} `json:"config"`
-		Streams   int    `json:"streams"`
-		Consumers int    `json:"consumers"`
-		Messages  uint64 `json:"messages"`
-		Bytes     uint64 `json:"bytes"`
-		Total     int    `json:"total"`
-	}{ID: s.o.Server.ID, Now: time.Now().UTC(), Disabled: true}, nil
+	return z, err
 }
