@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/banyanmq/banyan/pkg/auth/operator/operatortest"
 	"github.com/banyanmq/banyan/pkg/system/systemtest"
 )
 
@@ -103,5 +104,30 @@ func TestShedding(t *testing.T) {
 	}
 	if _, err := discs.NextMsg(0); !errors.Is(err, nats.ErrTimeout) {
 		t.Errorf("another disconnect: %v", err)
+	}
+}
+
+// TestLimitOfAnOperatorsAccount counts on all servers too.
+func TestLimitOfAnOperatorsAccount(t *testing.T) {
+	tr := operatortest.New(t)
+	app := tr.Account("application")
+	app.Claims.Limits.Conn = 2
+	u := app.User(nil)
+	all := systemtest.Cluster(t, "c", 2, func(int) string { return operatorConf(t, tr) })
+	for _, s := range all {
+		s.Nats("", as(u))
+	}
+	for _, s := range all {
+		systemtest.Eventually(t, s.Server.Name+" knows of the connection elsewhere", func() bool {
+			return s.Broker.Account(app.Pub).Elsewhere.Load() == 1
+		})
+		nc, err := nats.Connect("nats://"+s.Addr("nats"), as(u), nats.NoReconnect())
+		if err == nil {
+			nc.Close()
+			t.Fatalf("a third connection on %s", s.Server.Name)
+		}
+		if !strings.Contains(err.Error(), "maximum account active connections exceeded") {
+			t.Errorf("refused on %s by %v", s.Server.Name, err)
+		}
 	}
 }

@@ -23,9 +23,17 @@ func (o *Operator) SetShare(f Share) {
 	o.share()
 }
 
-// shares tells whether claims say anything about sharing or mapping.
+// shares tells whether claims say anything about sharing or mapping, or limit what all
+// servers have together.
 func shares(c *jwt.AccountClaims) bool {
-	return c != nil && len(c.Exports)+len(c.Imports)+len(c.Mappings) > 0
+	return c != nil && (len(c.Exports)+len(c.Imports)+len(c.Mappings) > 0 || limitsOf(c) != acct.Limits{})
+}
+
+// limitsOf are the limits that count what other servers have. That none may connect is
+// judged here alone.
+func limitsOf(c *jwt.AccountClaims) acct.Limits {
+	limit := func(n int64) int { return int(max(min(n, 1<<31-1), 0)) }
+	return acct.Limits{MaxConnections: limit(c.Limits.Conn), MaxLeafNodes: limit(c.Limits.LeafNodeConn)}
 }
 
 // share puts what the loaded accounts say into force. Accounts that they import
@@ -130,7 +138,7 @@ func (o *Operator) loadLater(key string) {
 // define translates claims. end is when the first of the activation tokens of its
 // imports expires, 0 if none does.
 func (o *Operator) define(c *jwt.AccountClaims) (d acct.Definition, end int64) {
-	d.Name = c.Subject
+	d.Name, d.Limits = c.Subject, limitsOf(c)
 	for _, e := range c.Exports {
 		d.Exports = append(d.Exports, o.export(c, e))
 	}
