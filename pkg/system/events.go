@@ -42,7 +42,7 @@ func (s *Service) ended(i link.Info) {
 	if c == nil {
 		return
 	}
-	if i.Reason == wire.ReasonAuthFailure {
+	if failedLogin(i.Reason) {
 		s.refused(c, &i)
 		return
 	}
@@ -52,15 +52,20 @@ func (s *Service) ended(i link.Info) {
 	}
 }
 
+func failedLogin(r wire.CloseReason) bool {
+	return r == wire.ReasonAuthFailure || r == wire.ReasonProxyNotTrusted || r == wire.ReasonProxyRequired
+}
+
 // authErr is where an account is told of logins that failed in it.
 const authErr = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
 
-// refused tells of a login that failed: the system account, and the account that it was
-// for, as far as that is known.
+// refused tells of a login that failed: the system account, and the account whose
+// service refused it, or could not be asked. Where there is only one account it is told
+// too; tenants are told of nobody's logins.
 func (s *Service) refused(c *Client, i *link.Info) {
-	account := i.Account
-	if i.RefusedBy != "" {
-		account = i.RefusedBy
+	account := i.RefusedBy
+	if account == "" && len(s.o.Config.Accounts) == 0 && !s.o.Config.InOperatorMode() {
+		account = i.Account
 	}
 	a := s.o.Broker.Lookup([]byte(account))
 	to := "$SYS.SERVER." + s.o.Server.ID + ".CLIENT.AUTH.ERR"
@@ -117,7 +122,7 @@ func (s *Service) clientInfo(i *link.Info) ClientInfo {
 	}
 	if w, ok := i.More.(interface{ Who() *auth.Identity }); ok && w.Who() != nil {
 		id := w.Who()
-		c.JWT, c.IssuerKey, c.NameTag, c.Tags = id.JWT, id.IssuerKey, id.NameTag, id.Tags
+		c.JWT, c.Issuer, c.NameTag, c.Tags = id.JWT, id.IssuerKey, id.NameTag, id.Tags
 	}
 	return c
 }

@@ -76,26 +76,32 @@ func TestEventsOfAnOperatorsUsers(t *testing.T) {
 	}
 }
 
-// TestRefusedLogins are told to the system account and to the account concerned.
+// TestRefusedLogins are told to the system account, and to the one account there is.
 func TestRefusedLogins(t *testing.T) {
-	h := startHub(t)
-	sys := h.nats(t, "sys")
-	errs := listen(t, sys, "$SYS.SERVER."+serverID+".CLIENT.AUTH.ERR")
-	own := refusals(t, h.broker)
-	if _, err := nats.Connect("nats://"+h.clients.Addr().String(), nats.UserInfo("ann", "wrong")); err == nil {
-		t.Fatal("let in")
-	}
-	_, v := next(t, errs)
-	if at(v, "reason") != "Authentication Failure" || at(v, "type") != "io.nats.server.advisory.v1.client_disconnect" {
-		t.Errorf("event %v", v)
-	}
-	select {
-	case got := <-own:
-		if other := decode(t, got); at(other, "reason") != "Authentication Failure" || at(other, "id") != at(v, "id") {
+	for _, alone := range []bool{true, false} {
+		text := tenants
+		if alone {
+			text = "authorization { user: ann, password: pw }\n"
+		}
+		h := systemtest.Hub(t, "hub", text)
+		sys := refusals(t, h.Broker, h.Broker.SystemAccount(), "$SYS.SERVER."+h.Server.ID+".CLIENT.AUTH.ERR")
+		global := refusals(t, h.Broker, h.Broker.Account(broker.GlobalAccount), "$SYS.ACCOUNT.CLIENT.AUTH.ERR")
+		if _, err := nats.Connect("nats://"+h.Addr("nats"), nats.UserInfo("ann", "wrong")); err == nil {
+			t.Fatal("let in")
+		}
+		v := decode(t, <-sys)
+		if at(v, "reason") != "Authentication Failure" || at(v, "type") != "io.nats.server.advisory.v1.client_disconnect" {
+			t.Errorf("event %v", v)
+		}
+		if !alone {
+			if len(global) > 0 {
+				t.Error("a tenant was told of a login")
+			}
+			continue
+		}
+		if other := decode(t, <-global); at(other, "id") != at(v, "id") {
 			t.Errorf("in the account: %v", other)
 		}
-	case <-time.After(patience):
-		t.Error("the account was not told")
 	}
 }
 

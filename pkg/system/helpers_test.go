@@ -148,12 +148,12 @@ func at(v any, path ...string) any {
 	return v
 }
 
-// refusals listens for refused logins in the global account, where they are.
-func refusals(t testing.TB, b *broker.Broker) <-chan []byte {
+// refusals listens for refused logins in an account.
+func refusals(t testing.TB, b *broker.Broker, a *broker.Account, subject string) <-chan []byte {
 	t.Helper()
 	c := system.NewClient(b, 0)
 	t.Cleanup(c.Close)
 	got := make(chan []byte, 10)
-	c.Subscribe(b.Account(broker.GlobalAccount), "$SYS.ACCOUNT.CLIENT.AUTH.ERR", system.SubOptions{}, func(r *system.Request) { got <- r.Payload })
+	c.Subscribe(a, subject, system.SubOptions{}, func(r *system.Request) { got <- r.Payload })
 	return got
 }

@@ -54,13 +54,13 @@ type ClientInfo struct {
 	RTT     time.Duration `json:"rtt,omitempty"`
 	Stop    *time.Time    `json:"stop,omitempty"`
 	// Of a user of an operator's account. The JWT of a bearer is redacted.
-	JWT       string   `json:"jwt,omitempty"`
-	IssuerKey string   `json:"issuer_key,omitempty"`
-	NameTag   string   `json:"name_tag,omitempty"`
-	Tags      []string `json:"tags,omitempty"`
-	Kind      string   `json:"kind,omitempty"`
-	Type      string   `json:"client_type,omitempty"`
-	ClientID  string   `json:"client_id,omitempty"`
+	JWT      string   `json:"jwt,omitempty"`
+	Issuer   string   `json:"issuer_key,omitempty"`
+	NameTag  string   `json:"name_tag,omitempty"`
+	Tags     []string `json:"tags,omitempty"`
+	Kind     string   `json:"kind,omitempty"`
+	Type     string   `json:"client_type,omitempty"`
+	ClientID string   `json:"client_id,omitempty"`
 }
 
 type connectEvent struct {
