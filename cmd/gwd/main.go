@@ -22,7 +22,7 @@ func main() {
 		Name:  config.Gwd,
 		Short: "The border of a Banyan region: carries messages between its hubs and other regions",
 		Run: func(ctx context.Context, o cli.RunOptions) error {
-			return daemon.Run(ctx, o.Config, o.Warnings, build)
+			return daemon.Run(ctx, o.Config, o.Warnings, o.Again, build)
 		},
 	}))
 }

@@ -26,7 +26,7 @@ func main() {
 		Short: "The cluster core of a Banyan region: clients, routes and leaf links",
 		Keys:  keysjwt.Commands,
 		Run: func(ctx context.Context, o cli.RunOptions) error {
-			return daemon.Run(ctx, o.Config, o.Warnings, build)
+			return daemon.Run(ctx, o.Config, o.Warnings, o.Again, build)
 		},
 	}))
 }

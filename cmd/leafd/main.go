@@ -20,7 +20,7 @@ func main() {
 		Short: "The edge node of Banyan: local clients, and a link to a hub",
 		Keys:  keysjwt.Commands,
 		Run: func(ctx context.Context, o cli.RunOptions) error {
-			return daemon.Run(ctx, o.Config, o.Warnings, build)
+			return daemon.Run(ctx, o.Config, o.Warnings, o.Again, build)
 		},
 	}))
 }

@@ -28,6 +28,9 @@ type RunOptions struct {
 	Stdout, Stderr io.Writer
 }
 
+// Again reads the settings once more.
+func (o RunOptions) Again() (*config.Config, []config.Warning, error) { return config.Load(o.Load) }
+
 // ownFlags are flags that are commands in disguise, as the reference binary has them.
 type ownFlags struct {
 	version bool

@@ -97,7 +97,7 @@ var liveFields = []string{
 	"LeafNodes.ReconnectSpread", "LeafNodes.ReconnectMax", "LeafNodes.DialTimeout", "LeafNodes.HandshakeTimeout", "LeafNodes.MinVersion",
 	"LeafNodes.Compression", "LeafNodes.Isolate", "LeafNodes.PingInterval", "LeafNodes.PingMax", "LeafNodes.WriteDeadline", "LeafNodes.WriteTimeout",
 	"WebSocket.TLS",
-	"Log", "LameDuck", "ConnectErrorReports", "ReconnectErrorReports", "PidFile", "PortsFileDir", "Reload",
+	"Log", "LameDuck", "ConnectErrorReports", "ReconnectErrorReports", "PidFile", "PortsFileDir", "ProfBlockRate", "Reload",
 }
 
 // live tells whether a reload applies a change of a field.

@@ -32,7 +32,7 @@ func headOf(t *testing.T, text []byte) (daemons []Daemon, env []string) {
 
 // settled is everything that a part can see of settings. A gwd has no logins.
 func settled(c *Config) []string {
-	c.File, c.Digest, c.SharedWithHub = "", "", false
+	c.File, c.Files, c.Digest, c.SharedWithHub = "", nil, "", false
 	if c.Daemon == Gwd {
 		c.Auth = Authorization{}
 	}

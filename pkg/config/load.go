@@ -119,7 +119,7 @@ func (l *loader) file() error {
 			return err
 		}
 	}
-	l.cfg.File = name
+	l.cfg.File, l.cfg.Files = name, []string{name}
 	tree, err := l.parse(name, text)
 	if err != nil {
 		var found Errors
@@ -194,7 +194,7 @@ func (l *loader) parse(name string, text []byte) (*conf.Value, error) {
 }
 
 func (l *loader) parseConf(name string, text []byte) (*conf.Value, error) {
-	tree, err := conf.Parse(name, text, conf.Options{Lookup: l.lookup})
+	tree, err := conf.Parse(name, text, conf.Options{Lookup: l.lookup, ReadFile: l.readFile})
 	var syntax *conf.SyntaxError
 	if errors.As(err, &syntax) && err == error(syntax) {
 		return nil, Errors{{Pos: syntax.Pos, Message: fmt.Sprintf("Parse error on line %d: '%s'", syntax.Pos.Line, syntax.Detail)}}
@@ -230,7 +230,15 @@ func (l *loader) decoder(in lang) *decoder {
 	if l.opts.File == "" {
 		dir = ""
 	}
-	return &decoder{report: l.report, lang: in, daemon: l.opts.Daemon, dir: dir, lookup: l.lookup, readFile: conf.ReadFile}
+	return &decoder{report: l.report, lang: in, daemon: l.opts.Daemon, dir: dir, lookup: l.lookup, readFile: l.readFile}
+}
+
+// readFile reads a file that the settings name, and notes that they depend on it.
+func (l *loader) readFile(name string) ([]byte, error) {
+	if !slices.Contains(l.cfg.Files, name) {
+		l.cfg.Files = append(l.cfg.Files, name)
+	}
+	return conf.ReadFile(name)
 }
 
 func (l *loader) lookup(name string) (string, bool) {

@@ -110,7 +110,7 @@ func transcript(t *testing.T, d *datadriven.TestData) string {
 		base[line] = true
 	}
 	for _, line := range flatten(reflect.ValueOf(*cfg), "") {
-		if !base[line] && !strings.HasPrefix(line, "Digest ") && !strings.HasPrefix(line, "File ") && !strings.HasPrefix(line, "Daemon ") {
+		if !base[line] && !strings.HasPrefix(line, "Digest ") && !strings.HasPrefix(line, "File ") && !strings.HasPrefix(line, "Files[") && !strings.HasPrefix(line, "Daemon ") {
 			fmt.Fprintln(&b, line)
 		}
 	}

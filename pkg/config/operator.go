@@ -102,7 +102,7 @@ func readOperators(d *decoder, path string, v *conf.Value) (any, bool) {
 	var list []string
 	for _, s := range read.([]string) {
 		name := d.path(s)
-		text, err := os.ReadFile(name)
+		text, err := d.readFile(name)
 		switch {
 		case err == nil:
 			token := tokenPattern().FindString(string(text))

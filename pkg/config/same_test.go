@@ -70,7 +70,7 @@ HUBD_LOG_DEBUG=1 HUBD_LOG_TIME=off HUBD_LOG_FILE=/tmp/x.log HUBD_LIFECYCLE_DRAIN
 		if len(warnings) > 0 {
 			t.Errorf("%s: warnings %v", name, warnings)
 		}
-		got.File, got.Digest = "", ""
+		got.File, got.Files, got.Digest = "", nil, ""
 		if name == "yaml" {
 			want = got
 			continue

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/tlsmaterial"
@@ -156,6 +157,10 @@ type TLSBlock struct {
 	// Accepts says that a listener shows its certificate.
 	Accepts bool
 }
+
+// InList tells whether the block belongs to an item of a list, which may have another
+// place, or none, in other settings.
+func (b *TLSBlock) InList() bool { return strings.Contains(b.Key, "[") }
 
 // TLSBlocks are the tls blocks that the daemon uses.
 func (c *Config) TLSBlocks() []TLSBlock {

@@ -35,6 +35,9 @@ type Config struct {
 	// Digest is "sha256:" and the hex hash of the file's content, "" without
 	// a file. Equal for files that differ in comments and layout only.
 	Digest string
+	// Files are the ones that settings were read from: File, what it includes, and
+	// what secrets and operators' JWTs are in; those too that were not there.
+	Files []string
 	// SharedWithHub says that a gwd read a hub's .conf: names, ports and files
 	// were derived from the hub's so that both can run side by side.
 	SharedWithHub bool

@@ -46,6 +46,8 @@ type Part struct {
 	Drain func(ctx context.Context)
 	// Stop ends the part at once and waits for its goroutines.
 	Stop func()
+	// Prepare takes new settings; nil: none concern the part.
+	Prepare Prepare
 	// Endpoint is what the ports file says of the part, if it listens.
 	Endpoint *Endpoint
 }
@@ -59,6 +61,7 @@ type Endpoint struct {
 
 // Process is a daemon that is being put together, or that runs.
 type Process struct {
+	// Config is what the process was started with; see Settings.
 	Config *config.Config
 	Log    *logging.Logger
 	Server *link.Server
@@ -80,6 +83,7 @@ type Process struct {
 	TLS *tlsmaterial.Keeper
 
 	log      *logging.Log
+	reload   reloading
 	parts    []Part
 	started  int
 	draining chan struct{}
@@ -223,6 +227,9 @@ func (p *Process) Start() error {
 		p.Stop()
 		return err
 	}
+	p.reload.mu.Lock()
+	p.watch()
+	p.reload.mu.Unlock()
 	p.Log.Noticef("Server is ready")
 	return nil
 }
@@ -302,6 +309,7 @@ func (p *Process) Drain(ctx context.Context) {
 // Stop stops all parts that were started.
 func (p *Process) Stop() {
 	p.Log.Noticef("Initiating Shutdown...")
+	p.unwatch()
 	running := slices.Clone(p.parts[:p.started])
 	slices.SortStableFunc(running, func(a, b Part) int { return cmp.Compare(a.Phase, b.Phase) })
 	for i := range running {
@@ -314,19 +322,20 @@ func (p *Process) Stop() {
 	if p.portFile != "" {
 		os.Remove(p.portFile)
 	}
-	removePid(p.Config.PidFile)
+	removePid(p.Settings().PidFile)
 	p.Log.Noticef("Server Exiting..")
 }
 
 // Run makes, starts and serves a daemon until it is told to stop: by ctx, by
 // SIGINT or SIGTERM at once, by SIGUSR2 gently. build adds the parts. warnings
-// are logged at the start.
-func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, build func(*Process) error) error {
+// are logged at the start. load reads the settings again at SIGHUP; nil: they can't be.
+func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, load Load, build func(*Process) error) error {
 	p, err := New(cfg)
 	if err != nil {
 		return err
 	}
 	defer p.log.Close() // a system logger may still have to be sent lines
+	p.reload.load = load
 	sig, ignore := catchSignals()
 	defer ignore()
 	tuneCollector()

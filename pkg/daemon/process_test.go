@@ -45,7 +45,7 @@ func TestFailedStart(t *testing.T) {
 			}
 		}
 		stopped := 0
-		err := Run(context.Background(), cfg, nil, func(p *Process) error {
+		err := Run(context.Background(), cfg, nil, nil, func(p *Process) error {
 			p.Add(Part{Name: "first", Start: func() error { return nil }, Stop: func() { stopped++ }})
 			p.Add(Part{Name: "second", Start: func() error {
 				if s := read(t, cfg.PidFile); s != strconv.Itoa(os.Getpid()) {
@@ -77,7 +77,7 @@ func TestSignalsDuringTheStart(t *testing.T) {
 	cfg := settings(t)
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(context.Background(), cfg, nil, func(p *Process) error {
+		done <- Run(context.Background(), cfg, nil, nil, func(p *Process) error {
 			p.Add(Part{Name: "slow", Start: func() error {
 				for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM} {
 					if err := syscall.Kill(os.Getpid(), s); err != nil {

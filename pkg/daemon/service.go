@@ -23,5 +23,8 @@ func ServicePart(phase Phase, name, kind, scheme string, s Service) Part {
 	if d, ok := s.(drainer); ok {
 		part.Drain = d.Drain
 	}
+	if r, ok := s.(Reloader); ok {
+		part.Prepare = r.Prepare
+	}
 	return part
 }

@@ -56,7 +56,7 @@ func (p *Process) serve(ctx context.Context, sig <-chan os.Signal) {
 				if draining {
 					continue // the gentle stop goes on
 				}
-				if !p.Config.LameDuck.OnTerm {
+				if !p.Settings().LameDuck.OnTerm {
 					return
 				}
 				drain()
@@ -67,7 +67,7 @@ func (p *Process) serve(ctx context.Context, sig <-chan os.Signal) {
 					p.Log.Errorf("Reopening the log: %v", err)
 				}
 			case syscall.SIGHUP:
-				p.Log.Errorf("Failed to reload server configuration: reloading is not supported yet, restart the server instead")
+				_ = p.Reload() // which logs why not
 			}
 		}
 	}
