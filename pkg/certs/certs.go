@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -60,6 +61,8 @@ type Request struct {
 	IPs          []net.IP
 	URIs         []*url.URL
 	Emails       []string
+	OCSP         []string      // URLs of responders
+	MustStaple   bool          // demand a staple of whoever shows the certificate
 	Usage        Usage         // default Server
 	NotBefore    time.Time     // default: one hour ago
 	Validity     time.Duration // default DefaultValidity; counted from now, or from NotBefore when that is given
@@ -257,7 +260,7 @@ func template(r Request, serial *big.Int) *x509.Certificate {
 	if r.Organization != "" {
 		subject.Organization = []string{r.Organization}
 	}
-	return &x509.Certificate{
+	t := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               subject,
 		NotBefore:             notBefore,
@@ -269,8 +272,16 @@ func template(r Request, serial *big.Int) *x509.Certificate {
 		IPAddresses:           r.IPs,
 		URIs:                  r.URIs,
 		EmailAddresses:        r.Emails,
+		OCSPServer:            r.OCSP,
 	}
+	if r.MustStaple {
+		// A list of TLS features with one entry, status_request (RFC 7633).
+		t.ExtraExtensions = []pkix.Extension{{Id: tlsFeature, Value: []byte{0x30, 3, 2, 1, 5}}}
+	}
+	return t
 }
+
+var tlsFeature = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}
 
 func extKeyUsage(u Usage) []x509.ExtKeyUsage {
 	switch u {

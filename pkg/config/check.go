@@ -40,6 +40,9 @@ func Check(opts LoadOptions) *Report {
 // certificates loads every TLS block in the roles it has.
 func (l *loader) certificates() {
 	for _, b := range l.cfg.TLSBlocks() {
+		if b.TLS.SPIFFE != nil {
+			continue // whose agent is where the daemon runs
+		}
 		var err error
 		if b.Accepts {
 			_, err = b.TLS.Server()

@@ -26,6 +26,7 @@ func (l *loader) complete() {
 		c.completeLeafNodes()
 	}
 	c.completeWebSocket()
+	c.completeOCSP()
 	c.completeBorder()
 	if c.HTTP.HTTPS.Enabled() {
 		if c.HTTP.Enabled() {

@@ -219,7 +219,7 @@ func cipherSuite(name string) (uint16, error) {
 	}
 	for _, c := range tls.InsecureCipherSuites() {
 		if c.Name == name {
-			return 0, fmt.Errorf("insecure cipher suites configured without 'allow_insecure_cipher_suites' option set: %s", name)
+			return c.ID, nil // if allow_insecure_cipher_suites is set as well
 		}
 	}
 	return 0, fmt.Errorf("unrecognized cipher %s", name)

@@ -13,7 +13,7 @@ import (
 // without it.
 var rootScope = sync.OnceValue(func() *scope {
 	return newScope("", "unknown field %q", slices.Concat(
-		serverRows(), clientRows(), authRows(), whoisRows(), operatorRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), webSocketRows(), operateRows(), laterRows(),
+		serverRows(), clientRows(), authRows(), whoisRows(), operatorRows(), clusterRows(), gatewayRows(), borderRows(), leafRows(), webSocketRows(), operateRows(), ocspRows(), laterRows(),
 	))
 })
 
@@ -252,7 +252,6 @@ func laterRows() []*option {
 		{conf: "default_js_domain", kind: kLater, text: "streams"},
 		{yaml: "mqtt", conf: "mqtt", kind: kLater, text: "MQTT clients"},
 		{yaml: "mappings", conf: "mappings/maps", kind: kCustom, read: readMappings, in: noClients, field: "Mappings"},
-		{conf: "ocsp ocsp_cache", kind: kLater, text: "OCSP"},
 		{conf: "feature_flags", kind: kLater, text: "streams"},
 	}
 }

@@ -80,8 +80,9 @@ func tlsRows(yaml, conf, field string, in daemons) []*option {
 		{yaml: "pinned_certs", conf: "pinned_certs", kind: kCustom, read: readNames("fingerprint", pin), field: "PinnedCerts"},
 		{yaml: "connection_rate_limit", conf: "connection_rate_limit", kind: kInteger, field: "ConnectionRateLimit"},
 		{yaml: "handshake_first", conf: "handshake_first/first/immediate", kind: kCustom, read: readHandshakeFirst, field: "HandshakeFirst"},
-		{conf: "allow_insecure_cipher_suites", kind: kLater, text: "insecure cipher suites"},
-		{conf: "ocsp_peer", kind: kLater, text: "OCSP"},
+		{yaml: "allow_insecure_cipher_suites", conf: "allow_insecure_cipher_suites", kind: kBool, field: "AllowInsecureCiphers"},
+		{yaml: "spiffe", conf: "spiffe", kind: kCustom, read: readSPIFFE, field: "SPIFFE"},
+		{yaml: "ocsp_peer", conf: "ocsp_peer", kind: kCustom, read: readOCSPPeer, field: "OCSPPeer"},
 		{conf: "cert_store cert_match_by cert_match ca_certs_match cert_match_skip_invalid", kind: kCustom, read: refuse("cert_store not compatible with current operating system")},
 	}
 	for _, o := range rows {

@@ -67,7 +67,17 @@ type TLS struct {
 	Curves       []tls.CurveID
 	// ConnectionRateLimit is handshakes per second; 0 is unlimited.
 	ConnectionRateLimit int
+	// AllowInsecureCiphers lets CipherSuites name those that Go calls insecure.
+	AllowInsecureCiphers bool
 
+	// SPIFFE takes certificate, key and authorities from the Workload API; nil takes
+	// them from the files above.
+	SPIFFE *tlsmaterial.SPIFFE
+	// OCSPPeer asks whether certificates of peers are revoked; nil does not.
+	OCSPPeer *tlsmaterial.OCSPPeer
+
+	// staple is set by Load from [Config.OCSP].
+	staple *tlsmaterial.Staple
 	// live is the material that is kept fresh; nil: nobody does.
 	live *tlsmaterial.Material
 }
@@ -136,12 +146,15 @@ func (t *TLS) Same(o *TLS) bool {
 func (t *TLS) material() tlsmaterial.Settings {
 	s := tlsmaterial.Settings{
 		CAFile:       t.CAFile,
-		Verify:       t.Verify || t.VerifyAndMap || t.CheckKnownURLs || t.Mutual,
+		Verify:       t.verifies(),
 		Insecure:     t.Insecure,
 		Pinned:       t.PinnedCerts,
 		MinVersion:   t.MinVersion,
 		CipherSuites: t.CipherSuites,
 		Curves:       t.Curves,
+		SPIFFE:       t.SPIFFE,
+		Staple:       t.staple,
+		Peer:         t.OCSPPeer,
 	}
 	for _, p := range t.Certificates {
 		s.Pairs = append(s.Pairs, tlsmaterial.Pair(p))

@@ -68,6 +68,10 @@ type Config struct {
 	LeafNodes *LeafNodes         // hubd, leafd
 	WebSocket *WebSocketListener // hubd, leafd
 
+	// OCSP of our own certificates, and the cache for those of peers (see [TLS.OCSPPeer]).
+	OCSP      OCSP
+	OCSPCache OCSPCache
+
 	HTTP     HTTP
 	Log      Log
 	LameDuck LameDuck

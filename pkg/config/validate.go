@@ -98,7 +98,8 @@ func (l *loader) validateTLSBlocks() {
 				l.errorf(pos, "", "%s", pick(flags, "TLS Server private key must be present and valid", "missing 'key_file' in TLS configuration"))
 			}
 		}
-		if listens && len(t.Certificates) == 0 {
+		l.validateSources(key, t, listens, links)
+		if listens && len(t.Certificates) == 0 && t.SPIFFE == nil {
 			l.errorf(pos, "", "%s", pick(flags, "TLS Server certificate must be present and valid", key+": a listener with TLS needs a certificate: set cert_file and key_file"))
 		}
 		if t.CheckKnownURLs && !links {
@@ -127,6 +128,7 @@ func (l *loader) validateTLSBlocks() {
 	if c.Operator != nil {
 		check("auth.resolver_tls", c.Operator.ResolverTLS, false, false)
 	}
+	l.validateOCSP()
 	if c.Client.AllowNonTLS && c.Client.TLS == nil {
 		l.warnf(l.origin["clients.allow_non_tls"], "", "allow_non_tls has no effect without tls")
 	}

@@ -80,7 +80,8 @@ type Process struct {
 	Leafs    *link.Registry
 
 	// TLS keeps the material of the settings' tls blocks fresh.
-	TLS *tlsmaterial.Keeper
+	TLS   *tlsmaterial.Keeper
+	fatal chan error
 
 	log      *logging.Log
 	reload   reloading
@@ -112,10 +113,7 @@ func New(cfg *config.Config) (*Process, error) {
 			return nil, err
 		}
 	}
-	secure := tlsmaterial.NewKeeper(tlsmaterial.Options{Log: lg.Logger()})
-	for _, block := range cfg.TLSBlocks() {
-		block.TLS.Keep(secure, block.Key)
-	}
+	fatal := make(chan error, 1)
 	closed := cfg.Client.MaxClosed
 	return &Process{
 		Config:      cfg,
@@ -130,7 +128,8 @@ func New(cfg *config.Config) (*Process, error) {
 		Routes:      link.NewRegistry(closed),
 		Gateways:    link.NewRegistry(closed),
 		Leafs:       link.NewRegistry(closed),
-		TLS:         secure,
+		TLS:         keepTLS(cfg, lg.Logger(), fatal),
+		fatal:       fatal,
 		log:         lg,
 		draining:    make(chan struct{}),
 	}, nil
@@ -244,7 +243,9 @@ func (p *Process) startFailed(err error) error {
 }
 
 func (p *Process) startParts() error {
-	p.TLS.Start()
+	if err := p.TLS.Start(); err != nil {
+		return err
+	}
 	for i := range p.parts {
 		part := &p.parts[i]
 		if err := part.Start(); err != nil {
@@ -352,10 +353,12 @@ func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, loa
 	if err := p.Start(); err != nil {
 		return err
 	}
+	ctx, why := p.orFatal(ctx)
 	p.serve(ctx, sig)
 	ignore() // who signals once more does not want to wait for the stop
+	err = why()
 	p.Stop()
-	return nil
+	return err
 }
 
 var errStopped = errors.New("stopped")

@@ -22,5 +22,5 @@
 // file system: links are followed, so that Kubernetes' swap of a directory, a
 // rename and a file system without notices all look the same.
 //
-// It stands on the ground floor and imports no other package of Banyan.
+// It stands on the ground floor and imports pkg/tlsmaterial/workload only.
 package tlsmaterial

@@ -1,6 +1,7 @@
 package tlsmaterial
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,16 +28,28 @@ type Options struct {
 	Log      Log
 	Interval time.Duration    // default DefaultInterval
 	Now      func() time.Time // default time.Now; when certificates are judged
+
+	// Fatal is told what the settings want the process to end for (see
+	// [StapleMust]); nil goes on.
+	Fatal func(error)
+	// Cache of what OCSP said about peers.
+	Cache OCSPCache
 }
 
 // Keeper watches the files of materials.
 type Keeper struct {
 	o Options
 
-	mu   sync.Mutex
-	list []*Material
+	mu      sync.Mutex
+	list    []*Material
+	sources map[string]*source // of SPIFFE, by endpoint
 
-	stop chan struct{}
+	ocsp    *asker
+	cache   *ocspCache
+	refused atomic.Pointer[func(Refusal)]
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
 	done sync.WaitGroup
 }
 
@@ -50,8 +64,17 @@ func NewKeeper(o Options) *Keeper {
 	if o.Log == nil {
 		o.Log = silence{}
 	}
-	return &Keeper{o: o}
+	if o.Fatal == nil {
+		o.Fatal = func(error) {}
+	}
+	k := &Keeper{o: o, sources: map[string]*source{}, ocsp: newAsker(), cache: newOCSPCache(o.Cache)}
+	k.ctx, k.stop = context.WithCancel(context.Background())
+	return k
 }
+
+// OnRefused makes f be told of peers that OCSP refuses, before their handshake fails.
+// It is called from the goroutines of handshakes and should be quick.
+func (k *Keeper) OnRefused(f func(Refusal)) { k.refused.Store(&f) }
 
 // Material makes a Material whose files are watched until Release.
 func (k *Keeper) Material(name string, s Settings) *Material {
@@ -63,20 +86,52 @@ func (k *Keeper) Material(name string, s Settings) *Material {
 	return m
 }
 
-// Start begins to watch. Materials may be made before and after.
-func (k *Keeper) Start() {
-	k.stop = make(chan struct{})
+// Start begins to watch. Materials may be made before and after. It waits for
+// agents of SPIFFE that materials name, as long as these say, and for responders of
+// OCSP; what a material can't be without and does not get is an error.
+func (k *Keeper) Start() error {
+	k.cache.load(k.o.Log)
+	for _, m := range k.materials() {
+		if err := k.first(m); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
 	k.done.Go(k.run)
+	return nil
+}
+
+// first gets what does not come from files.
+func (k *Keeper) first(m *Material) error {
+	s := m.Settings()
+	if s.SPIFFE == nil && s.Staple == nil {
+		return nil
+	}
+	n, err := m.load()
+	if err != nil {
+		return err
+	}
+	k.neverStapled(m.name, n)
+	ctx, cancel := k.ctx, context.CancelFunc(func() {})
+	if !s.Staple.strict() {
+		ctx, cancel = context.WithTimeout(k.ctx, autoWait)
+	}
+	defer cancel()
+	next := n.clone()
+	if err := k.addStaples(ctx, m.name, next); err != nil {
+		return err
+	}
+	next.configure()
+	m.current.CompareAndSwap(n, next)
+	return nil
 }
 
 // Close ends the watching. What is current stays usable.
 func (k *Keeper) Close() {
-	if k.stop == nil {
-		return
-	}
-	close(k.stop)
+	k.mu.Lock()
+	k.stop() // no source is started from now on
+	k.mu.Unlock()
 	k.done.Wait()
-	k.stop = nil
+	k.cache.save(k.o.Now(), k.o.Log, true)
 }
 
 func (k *Keeper) run() {
@@ -85,9 +140,11 @@ func (k *Keeper) run() {
 	for {
 		for _, m := range k.materials() {
 			k.look(m)
+			k.refresh(m)
 		}
+		k.cache.save(k.o.Now(), k.o.Log, false)
 		select {
-		case <-k.stop:
+		case <-k.ctx.Done():
 			return
 		case <-t.C:
 		}
@@ -143,7 +200,7 @@ func (k *Keeper) look(m *Material) {
 	now := stamps(n.settings)
 	if w.seen == "" {
 		// The first look: whether the files are those that were read is not known.
-		if fresh, err := read(n.settings); err == nil && fresh.digest == n.digest {
+		if fresh, err := m.read(n.settings); err == nil && fresh.digest == n.digest {
 			w.seen = now
 			return
 		}
@@ -229,6 +286,10 @@ func (k *Keeper) expiry(m *Material) {
 		if left > min(30*day, life/3) {
 			return
 		}
+		renew := "put a new one in its file, it is picked up without a restart"
+		if n.settings.SPIFFE != nil && n.settings.CAFile == "" {
+			renew = "the SPIFFE agent has no newer one"
+		}
 		key := string(c.Raw)
 		if at, ok := m.watch.warned[key]; ok && now.Sub(at) < day {
 			return
@@ -239,7 +300,7 @@ func (k *Keeper) expiry(m *Material) {
 		m.watch.warned[key] = now
 		switch {
 		case left <= 0:
-			k.o.Log.Errorf("%s: %s %q expired on %s: put a new one in its file, it is picked up without a restart", m.name, what, subject(c), date(c.NotAfter))
+			k.o.Log.Errorf("%s: %s %q expired on %s: %s", m.name, what, subject(c), date(c.NotAfter), renew)
 		case left <= min(7*day, life/10):
 			k.o.Log.Errorf("%s: %s %q expires in %s, on %s", m.name, what, subject(c), span(left), date(c.NotAfter))
 		default:
@@ -255,11 +316,11 @@ func (k *Keeper) expiry(m *Material) {
 }
 
 func subject(c *x509.Certificate) string {
+	if len(c.URIs) == 1 && c.URIs[0].Scheme == "spiffe" {
+		return c.URIs[0].String()
+	}
 	if s := c.Subject.String(); s != "" {
 		return s
-	}
-	if len(c.URIs) > 0 {
-		return c.URIs[0].String()
 	}
 	return strings.Join(c.DNSNames, ",")
 }

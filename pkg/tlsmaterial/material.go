@@ -17,7 +17,8 @@ type Material struct {
 	replacing sync.Mutex
 	settings  Settings // guarded by replacing
 	current   atomic.Pointer[snapshot]
-	watch     watch // owned by the keeper
+	watch     watch       // owned by the keeper
+	asking    atomic.Bool // OCSP, for staples
 }
 
 // New makes a Material that nobody watches; see [Keeper.Material] for one that is
@@ -37,7 +38,7 @@ func (m *Material) load() (*snapshot, error) {
 	if n := m.current.Load(); n != nil {
 		return n, nil
 	}
-	n, err := read(m.settings)
+	n, err := m.read(m.settings)
 	if err != nil {
 		return nil, err
 	}
@@ -129,9 +130,16 @@ type Next struct {
 // changes before [Next.Commit], so that several blocks can be prepared, and then
 // all or none be replaced.
 func (m *Material) Prepare(s Settings) (*Next, error) {
-	n, err := read(s)
+	n, err := m.read(s)
 	if err != nil {
 		return nil, err
+	}
+	if k := m.keeper; k != nil {
+		n.inherit(m.current.Load())
+		if err := k.addStaples(k.ctx, m.name, n); err != nil {
+			return nil, err
+		}
+		n.configure()
 	}
 	return &Next{m: m, snapshot: n}, nil
 }

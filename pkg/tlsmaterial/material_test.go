@@ -191,7 +191,9 @@ func must3(c *tls.Config, err error) *tls.Config {
 func startKeeper(t testing.TB) (*Keeper, *lines) {
 	log := &lines{}
 	k := NewKeeper(Options{Log: log, Interval: 5 * time.Millisecond})
-	k.Start()
+	if err := k.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(k.Close)
 	return k, log
 }

@@ -32,6 +32,12 @@ type Settings struct {
 	// CipherSuites and Curves empty are Go's choice.
 	CipherSuites []uint16
 	Curves       []tls.CurveID
+	// SPIFFE nil takes everything from the files above.
+	SPIFFE *SPIFFE
+	// Staple nil staples nothing.
+	Staple *Staple
+	// Peer nil does not ask OCSP about peers.
+	Peer *OCSPPeer
 }
 
 // ErrNotPinned is the handshake error when Pinned does not list the peer.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -18,6 +19,9 @@ type snapshot struct {
 	certs    []tls.Certificate // with Leaf
 	roots    *x509.CertPool    // nil: the system's
 	cas      []*x509.Certificate
+	domains  map[string]*x509.CertPool             // of SPIFFE, by trust domain
+	staples  map[string]*stapled                   // by the certificate's DER
+	revoked  func(tls.ConnectionState, bool) error // asks OCSP about a peer, nil does not
 	// digest is over the content of certificates and authorities: equal for files
 	// that were only touched.
 	digest [sha256.Size]byte
@@ -28,17 +32,22 @@ type snapshot struct {
 }
 
 // read makes a snapshot of what the settings name.
-func read(s Settings) (*snapshot, error) {
+func (m *Material) read(s Settings) (*snapshot, error) {
 	n := &snapshot{settings: s}
-	h := sha256.New()
 	for _, p := range s.Pairs {
 		pair, err := tls.LoadX509KeyPair(p.CertFile, p.KeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("error parsing X509 certificate/key pair: %w", err)
 		}
 		n.certs = append(n.certs, pair)
-		for _, der := range pair.Certificate {
-			h.Write(der)
+	}
+	if s.SPIFFE != nil {
+		u, err := m.identity(s.SPIFFE)
+		if err == nil {
+			err = n.take(u)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	if s.CAFile != "" {
@@ -46,15 +55,34 @@ func read(s Settings) (*snapshot, error) {
 		if n.cas, err = readAuthorities(s.CAFile); err != nil {
 			return nil, err
 		}
-		n.roots = x509.NewCertPool()
+		n.roots, n.domains = x509.NewCertPool(), nil
 		for _, ca := range n.cas {
 			n.roots.AddCert(ca)
-			h.Write(ca.Raw)
 		}
 	}
-	h.Sum(n.digest[:0])
+	n.digest = n.sum()
+	if k := m.keeper; s.Peer != nil {
+		if k == nil {
+			k = NewKeeper(Options{})
+		}
+		n.revoked = func(c tls.ConnectionState, accepted bool) error { return k.checkPeer(m.name, n, c, accepted) }
+	}
 	n.configure()
 	return n, nil
+}
+
+func (n *snapshot) sum() (d [sha256.Size]byte) {
+	h := sha256.New()
+	for i := range n.certs {
+		for _, der := range n.certs[i].Certificate {
+			h.Write(der)
+		}
+	}
+	for _, ca := range n.cas {
+		h.Write(ca.Raw)
+	}
+	h.Sum(d[:0])
+	return d
 }
 
 // readAuthorities reads the certificates of a PEM file. Those that can't be parsed
@@ -105,38 +133,73 @@ func (n *snapshot) configure() {
 	n.client.RootCAs = n.roots
 	n.client.InsecureSkipVerify = n.settings.Insecure
 	n.client.VerifyConnection = func(c tls.ConnectionState) error { return n.verify(c, false) }
+
+	if n.domains != nil { // which verify takes care of
+		n.client.InsecureSkipVerify = true
+		if n.settings.Verify {
+			n.server.ClientAuth = tls.RequireAnyClientCert
+		}
+	}
 }
 
-// verify is what a handshake asks beyond the chain of the peer's certificate.
+// verify is what a handshake asks beyond what crypto/tls has looked at.
 func (n *snapshot) verify(c tls.ConnectionState, accepted bool) error {
 	// A resumed session stands on a verification of long ago, maybe by authorities
 	// that are no longer trusted.
-	if c.DidResume {
+	if c.DidResume || n.domains != nil {
 		if err := n.verifyChain(c, accepted); err != nil {
 			return err
 		}
 	}
-	return n.verifyPinned(c)
+	if err := n.verifyPinned(c); err != nil {
+		return err
+	}
+	if err := n.verifyStaple(c, time.Now()); err != nil {
+		return err
+	}
+	if n.revoked != nil {
+		return n.revoked(c, accepted)
+	}
+	return nil
 }
 
 // verifyChain verifies the peer's certificate as the handshake of a new session does.
 func (n *snapshot) verifyChain(c tls.ConnectionState, accepted bool) error {
-	if accepted && !n.settings.Verify || !accepted && n.settings.Insecure {
+	switch {
+	case accepted && !n.settings.Verify || !accepted && n.settings.Insecure:
 		return nil
+	case n.domains != nil:
+		return n.verifySVID(c, accepted)
 	}
-	if len(c.PeerCertificates) == 0 {
-		return fmt.Errorf("tls: the peer has shown no certificate")
-	}
-	o := x509.VerifyOptions{Roots: n.roots, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if accepted {
-		o.KeyUsages[0] = x509.ExtKeyUsageClientAuth
-	} else {
+	o := x509.VerifyOptions{Roots: n.roots}
+	if !accepted {
 		o.DNSName = c.ServerName
 	}
+	return chains(c, o, accepted)
+}
+
+func leafOf(c tls.ConnectionState) (*x509.Certificate, error) {
+	if len(c.PeerCertificates) == 0 {
+		return nil, errors.New("the peer has shown no certificate")
+	}
+	return c.PeerCertificates[0], nil
+}
+
+// chains verifies the peer's certificate by what it has shown along with it.
+func chains(c tls.ConnectionState, o x509.VerifyOptions, accepted bool) error {
+	leaf, err := leafOf(c)
+	if err != nil {
+		return err
+	}
+	o.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	if accepted {
+		o.KeyUsages[0] = x509.ExtKeyUsageClientAuth
+	}
+	o.Intermediates = x509.NewCertPool()
 	for _, cert := range c.PeerCertificates[1:] {
 		o.Intermediates.AddCert(cert)
 	}
-	if _, err := c.PeerCertificates[0].Verify(o); err != nil {
+	if _, err := leaf.Verify(o); err != nil {
 		return &tls.CertificateVerificationError{UnverifiedCertificates: c.PeerCertificates, Err: err}
 	}
 	return nil
