@@ -28,6 +28,7 @@ const (
 	OfExport Part = iota
 	OfImport
 	OfMapping
+	OfTrace
 )
 
 // Problem is something wrong in one definition.
@@ -61,6 +62,11 @@ func Check(defs []Definition) []Problem {
 				all = append(all, Problem{a, OfMapping, i, err})
 			}
 		}
+		if d.Trace != nil {
+			if err := d.Trace.check(); err != nil {
+				all = append(all, Problem{a, OfTrace, 0, err})
+			}
+		}
 	}
 	return all
 }
@@ -89,10 +95,22 @@ func Prune(defs []Definition) (kept []Definition, wrong []Problem) {
 				d.Imports = slices.Delete(d.Imports, p.Index, p.Index+1)
 			case OfMapping:
 				d.Mappings = slices.Delete(d.Mappings, p.Index, p.Index+1)
+			case OfTrace:
+				d.Trace = nil
 			}
 		}
 		wrong = append(wrong, found...)
 	}
+}
+
+func (t *Trace) check() error {
+	switch {
+	case !subject.ValidPublish(t.Dest):
+		return fmt.Errorf("trace destination %q is not a subject to publish on", t.Dest)
+	case t.Sampling < 1 || t.Sampling > 100:
+		return fmt.Errorf("sampling of traces should be 1-100, got %d", t.Sampling)
+	}
+	return nil
 }
 
 // Set is definitions by the names of their accounts.

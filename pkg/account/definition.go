@@ -78,6 +78,13 @@ type Latency struct {
 	Sampling int
 }
 
+// Trace says which messages of an account are traced that carry a header traceparent.
+type Trace struct {
+	Dest string
+	// Sampling in percent.
+	Sampling int
+}
+
 // Import takes subjects of another account into this one.
 type Import struct {
 	Kind Kind
@@ -128,6 +135,7 @@ type Definition struct {
 	Imports  []Import
 	Mappings []Mapping
 	Limits   Limits
+	Trace    *Trace
 }
 
 var (

@@ -25,6 +25,10 @@ type Export struct {
 	// Threshold is how long answers of a service are waited for; 0 is
 	// [account.DefaultThreshold].
 	Threshold time.Duration
+	// Latency of a service is measured and published; nil: not.
+	Latency *account.Latency
+	// AllowTrace lets traces of requests go on in the account of a service.
+	AllowTrace bool
 }
 
 // Import takes what another account exports.
@@ -37,6 +41,8 @@ type Import struct {
 	To     string
 	// Share tells a service who asks.
 	Share bool
+	// AllowTrace lets traces of a stream's messages go on in the importing account.
+	AllowTrace bool
 }
 
 // Source is subjects of another account.
@@ -51,7 +57,7 @@ func (c *Config) Definitions() []account.Definition {
 	defs := make([]account.Definition, 0, len(c.Accounts)+1)
 	for i := range c.Accounts {
 		a := &c.Accounts[i]
-		d := account.Definition{Name: a.Name, Mappings: a.Mappings, Limits: a.Limits}
+		d := account.Definition{Name: a.Name, Mappings: a.Mappings, Limits: a.Limits, Trace: a.Trace}
 		for k := range a.Exports {
 			d.Exports = append(d.Exports, a.Exports[k].definition())
 		}
@@ -96,7 +102,7 @@ func (c *Config) offer(defs []account.Definition) []account.Definition {
 func (e *Export) definition() account.Export {
 	d := account.Export{
 		Kind: account.Stream, Subject: e.Stream, Private: e.Accounts != nil, Accounts: e.Accounts,
-		TokenPosition: e.TokenPosition, Response: e.Response, Threshold: e.Threshold,
+		TokenPosition: e.TokenPosition, Response: e.Response, Threshold: e.Threshold, Latency: e.Latency, AllowTrace: e.AllowTrace,
 	}
 	if e.Service != "" {
 		d.Kind, d.Subject = account.Service, e.Service
@@ -105,7 +111,7 @@ func (e *Export) definition() account.Export {
 }
 
 func (i *Import) definition() account.Import {
-	d := account.Import{Kind: account.Stream, Prefix: i.Prefix, To: i.To, Share: i.Share}
+	d := account.Import{Kind: account.Stream, Prefix: i.Prefix, To: i.To, Share: i.Share, AllowTrace: i.AllowTrace}
 	src := i.Stream
 	if i.Service != nil {
 		d.Kind, src = account.Service, i.Service
@@ -121,8 +127,8 @@ var exportScope = checked(checkExport, newScope("export", "Unknown field %q pars
 	{yaml: "account_token_position", conf: "account_token_position", kind: kCustom, read: atLeast(1), field: "TokenPosition"},
 	{yaml: "response", conf: "response/response_type", kind: kCustom, read: readResponse, field: "Response"},
 	{yaml: "threshold", conf: "threshold/response_threshold/response_max_time/response_time", kind: kStrictDuration, field: "Threshold"},
-	{yaml: "latency", conf: "latency", kind: kLater, text: "latency of services"},
-	{yaml: "allow_trace", conf: "allow_trace", kind: kLater, text: "message tracing"},
+	{yaml: "latency", conf: "latency", kind: kCustom, read: readLatency, field: "Latency"},
+	{yaml: "allow_trace", conf: "allow_trace", kind: kBool, field: "AllowTrace"},
 }))
 
 var importScope = checked(checkImport, newScope("import", "Unknown field %q parsing import", []*option{
@@ -133,7 +139,7 @@ var importScope = checked(checkImport, newScope("import", "Unknown field %q pars
 	{yaml: "prefix", conf: "prefix", kind: kString, field: "Prefix"},
 	{yaml: "to", conf: "to", kind: kString, field: "To"},
 	{yaml: "share", conf: "share", kind: kBool, field: "Share"},
-	{yaml: "allow_trace", conf: "allow_trace", kind: kLater, text: "message tracing"},
+	{yaml: "allow_trace", conf: "allow_trace", kind: kBool, field: "AllowTrace"},
 }))
 
 // sharingRows are the options of an account that are about others.
@@ -160,6 +166,8 @@ func checkExport(d *decoder, pos conf.Pos, path string, item any) {
 		d.errorf(pos, path, "an export needs stream or service")
 	case service && e.Service == "":
 		d.errorf(pos, path, "response and threshold are options of a service")
+	case e.Service == "" && (e.Latency != nil || e.AllowTrace):
+		d.errorf(pos, path, "latency and allow_trace are options of a service; of a stream it is the import that has allow_trace")
 	case e.Threshold < 0:
 		d.errorf(pos, path, "threshold must be above 0, got %v", e.Threshold)
 	}
@@ -183,6 +191,8 @@ func checkImport(d *decoder, pos conf.Pos, path string, item any) {
 		d.errorf(pos, path, "Stream import can not have a 'prefix' and a 'to' property")
 	case i.Service != nil && i.Prefix != "":
 		d.errorf(pos, path, "prefix is an option of a stream; use to")
+	case i.Service != nil && i.AllowTrace:
+		d.errorf(pos, path, "allow_trace is an option of a stream; of a service it is the export that has it")
 	case i.Stream != nil && i.Share:
 		d.errorf(pos, path, "share is an option of a service")
 	}
@@ -344,7 +354,7 @@ func (d *decoder) weight(path string, v *conf.Value) int {
 }
 
 // ofGlobalMapping marks the mappings of "$G", which stand apart.
-const ofGlobalMapping = account.OfMapping + 1
+const ofGlobalMapping = account.OfTrace + 1
 
 // place is where a part of an account stands in the file. Those of one kind are in
 // the order of the accounts.
@@ -383,7 +393,13 @@ func (l *loader) placeOf(defs []account.Definition, p account.Problem) place {
 		part = ofGlobalMapping
 	} else {
 		for _, d := range defs[:p.Account] {
-			n += map[account.Part]int{account.OfExport: len(d.Exports), account.OfImport: len(d.Imports), account.OfMapping: len(d.Mappings)}[p.Part]
+			traces := 0
+			if d.Trace != nil {
+				traces = 1
+			}
+			n += map[account.Part]int{
+				account.OfExport: len(d.Exports), account.OfImport: len(d.Imports), account.OfMapping: len(d.Mappings), account.OfTrace: traces,
+			}[p.Part]
 		}
 	}
 	for _, at := range l.places {

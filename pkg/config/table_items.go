@@ -26,7 +26,7 @@ func accounts() *scope {
 		{yaml: "default_permissions", conf: "default_permissions", kind: kCustom, read: readPermissions, field: "DefaultPermissions"},
 		{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("account"), field: "NKey"},
 		{yaml: "streams", conf: "jetstream", kind: kLater, text: "streams"},
-		{yaml: "msg_trace", conf: "msg_trace/trace_dest", kind: kLater, text: "message tracing"},
+		{yaml: "msg_trace", conf: "msg_trace/trace_dest", kind: kCustom, read: readTrace, field: "Trace"},
 	}...))
 	s.byName, s.bare = true, true
 	return checked(checkAccount, s)

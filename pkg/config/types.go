@@ -294,6 +294,8 @@ type Account struct {
 	Imports  []Import
 	Mappings []account.Mapping
 	Limits   account.Limits
+	// Trace is which messages are traced that ask for it by their header traceparent.
+	Trace *account.Trace
 }
 
 // Compression of a route or leaf link.

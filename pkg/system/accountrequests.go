@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/monitor"
 	"github.com/banyanmq/banyan/pkg/wire"
@@ -135,33 +134,6 @@ func (s *Service) serveUsers(c *Client, a *broker.Account) {
 		if u == nil {
 			return // gone, or one of our own services
 		}
-		s.respond(r, func() (any, error) { return s.userInfo(u, r.From), nil })
+		s.respond(r, func() (any, error) { return u, nil })
 	})
-}
-
-// userInfo is what a user is told of itself, with what its token adds.
-type userInfo struct {
-	*monitor.UserInfo
-	AccountName string        `json:"account_name,omitempty"`
-	UserName    string        `json:"user_name,omitempty"`
-	Expires     time.Duration `json:"expires,omitempty"`
-}
-
-func (s *Service) userInfo(u *monitor.UserInfo, cid uint64) *userInfo {
-	out := &userInfo{UserInfo: u}
-	if s.o.Clients == nil {
-		return out
-	}
-	c := s.o.Clients.Get(cid)
-	if c == nil {
-		return out
-	}
-	if w, ok := c.Info(false).More.(interface{ Who() *auth.Identity }); ok && w.Who() != nil {
-		id := w.Who()
-		out.AccountName, out.UserName = id.AccountTag, id.NameTag
-		if !id.Expires.IsZero() {
-			out.Expires = max(time.Until(id.Expires), 1)
-		}
-	}
-	return out
 }

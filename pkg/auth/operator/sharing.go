@@ -23,10 +23,10 @@ func (o *Operator) SetShare(f Share) {
 	o.share()
 }
 
-// shares tells whether claims say anything about sharing or mapping, or limit what all
+// shares tells whether claims say anything about sharing, mapping or tracing, or limit what all
 // servers have together.
 func shares(c *jwt.AccountClaims) bool {
-	return c != nil && (len(c.Exports)+len(c.Imports)+len(c.Mappings) > 0 || limitsOf(c) != acct.Limits{})
+	return c != nil && (c.Trace != nil || len(c.Exports)+len(c.Imports)+len(c.Mappings) > 0 || limitsOf(c) != acct.Limits{})
 }
 
 // limitsOf are the limits that count what other servers have. That none may connect is
@@ -149,6 +149,12 @@ func (o *Operator) define(c *jwt.AccountClaims) (d acct.Definition, end int64) {
 		}
 		if t, err := jwt.DecodeActivationClaims(i.Token); err == nil && t.Expires > o.o.Now().Unix() && (end == 0 || t.Expires < end) {
 			end = t.Expires
+		}
+	}
+	if t := c.Trace; t != nil {
+		d.Trace = &acct.Trace{Dest: string(t.Destination), Sampling: t.Sampling}
+		if t.Sampling == 0 {
+			d.Trace.Sampling = 100
 		}
 	}
 	for from, to := range c.Mappings {
