@@ -219,6 +219,12 @@ func write(w http.ResponseWriter, req *http.Request, values url.Values, code int
 		// The comment in front keeps the answer from being taken for another format.
 		b = append(append(append([]byte("/**/"+f), '('), b...), ')')
 	}
+	Send(w, req, code, b)
+}
+
+// Send sends a body whose header has been set, compressed if the client takes it.
+func Send(w http.ResponseWriter, req *http.Request, code int, b []byte) {
+	h := w.Header()
 	h.Set("Vary", "Accept-Encoding")
 	if len(b) < minGzip || !acceptsGzip(req.Header.Get("Accept-Encoding")) || req.Method == http.MethodHead {
 		w.WriteHeader(code)

@@ -77,6 +77,10 @@ type Hooks struct {
 	// ConfigLoaded tells of the settings that are in force; nil: those of the start.
 	ConfigLoaded func() (at time.Time, digest string)
 
+	// ReloadFailed tells that the last attempt to load settings failed, and that older
+	// ones are in force; nil: never.
+	ReloadFailed func() bool
+
 	// SlowEvents counts connections of a kind that were found slow and not closed
 	// for it; those that were closed are counted here.
 	SlowEvents func(link.Kind) int64

@@ -69,3 +69,12 @@ func Uptime(d time.Duration) string {
 	}
 	return string(b)
 }
+
+// ProcessorTime is how long the process has used processors.
+func ProcessorTime() time.Duration {
+	var ru syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &ru) != nil {
+		return 0
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+}

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// residentMemory is the process's resident set in bytes, 0 if it can't be known.
-func residentMemory() int64 {
+// ResidentMemory is the process's resident set in bytes, 0 if it can't be known.
+func ResidentMemory() int64 {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0

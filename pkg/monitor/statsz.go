@@ -58,7 +58,7 @@ func (r *Reports) Statsz() *Statsz {
 	all, _ := r.totals()
 	sum, cl := all.sum(), all.flow[clients]
 	s := &Statsz{
-		Start: r.o.Server.Started.UTC(), Mem: residentMemory(), Cores: runtime.NumCPU(), CPU: r.usage.percent(r.o.Server.Started),
+		Start: r.o.Server.Started.UTC(), Mem: ResidentMemory(), Cores: runtime.NumCPU(), CPU: r.usage.percent(r.o.Server.Started),
 		Connections: r.count(clients), TotalConnections: r.totalConnections(), NumSubs: r.subscriptions(),
 		Sent: sum.out, SentToClients: cl.out, Received: sum.in, ReceivedFromClients: cl.in,
 		MemLimit: memoryLimit(), MaxProcs: runtime.GOMAXPROCS(0),

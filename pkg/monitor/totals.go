@@ -57,7 +57,9 @@ type tally struct {
 	mu       sync.Mutex
 	all      figures
 	stale    [kinds]int64
+	reasons  [kinds]map[wire.CloseReason]int64
 	accounts map[string]*figures
+	links    map[linkKey]*linkTally
 	// shown is the most that was ever reported. A connection that is between the
 	// open ones and the closed ones is in neither for a moment: counters must
 	// not go back for it.
@@ -68,17 +70,27 @@ type tally struct {
 func (t *tally) watch(r *Reports) {
 	t.accounts = make(map[string]*figures)
 	t.shownAccounts = make(map[string]*figures)
+	t.links = make(map[linkKey]*linkTally)
+	for k := range t.reasons {
+		t.reasons[k] = make(map[wire.CloseReason]int64)
+	}
 	for k, reg := range r.registries() {
 		if reg != nil {
-			reg.OnEnd(func(i link.Info) { t.closed(k, &i) })
+			reg.OnEnd(func(i link.Info) { t.closed(k, &i, r.peer(k, &i)) })
 		}
 	}
 }
 
-func (t *tally) closed(kind int, i *link.Info) {
+func (t *tally) closed(kind int, i *link.Info, peer string) {
 	f := flowOf(i)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.reasons[kind][i.Reason]++
+	if peer != "" {
+		l := t.linkLocked(linkKey{kind, peer})
+		l.closed.add(f)
+		l.gone = i.Stopped
+	}
 	t.all.flow[kind].add(f)
 	of := t.accounts[i.Account]
 	if of == nil && i.Account != "" {
@@ -127,7 +139,10 @@ func (r *Reports) open(kind int, lists bool) []link.Info {
 
 // totals adds up closed and open connections, for the server and for each
 // account that ever had one.
-func (r *Reports) totals() (all figures, accounts map[string]*figures) {
+func (r *Reports) totals() (all figures, accounts map[string]*figures) { return r.gather(nil) }
+
+// gather is totals that shows each open connection to each, if that is not nil.
+func (r *Reports) gather(each func(kind int, i *link.Info)) (all figures, accounts map[string]*figures) {
 	t := &r.tally
 	accounts = make(map[string]*figures)
 	t.mu.Lock()
@@ -141,6 +156,9 @@ func (r *Reports) totals() (all figures, accounts map[string]*figures) {
 		for _, i := range r.open(k, false) {
 			f := flowOf(&i)
 			all.flow[k].add(f)
+			if each != nil {
+				each(k, &i)
+			}
 			if i.Account == "" {
 				continue
 			}

@@ -197,7 +197,7 @@ func (r *Reports) Varz() *Varz {
 		MaxPayload: c.Limits.MaxPayload, MaxPending: c.Limits.MaxPending,
 		TLSTimeout: tlsTimeout(c.Client.TLS), WriteDeadline: c.Limits.WriteDeadline, WriteTimeout: string(c.Limits.WriteTimeout),
 		Start: s.Started.UTC(), Now: now, Uptime: Uptime(now.Sub(s.Started)),
-		Mem: residentMemory(), Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0), MemLimit: memoryLimit(),
+		Mem: ResidentMemory(), Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0), MemLimit: memoryLimit(),
 		CPU: r.usage.percent(s.Started), Conns: r.count(clients), TotalConns: r.totalConnections(),
 		Routes: r.count(routes), Remotes: r.remotes(), Leafs: r.count(leafs),
 		Subscriptions: r.subscriptions(), HTTPReqStats: r.hits(),
@@ -367,6 +367,19 @@ func (e *expiry) of(t *config.TLS) *time.Time {
 		}
 	}
 	return nil
+}
+
+// all of them by the kind of listener.
+func (e *expiry) all() map[string]time.Time {
+	out := make(map[string]time.Time)
+	for k, t := range e.block {
+		if t != nil {
+			if at := notAfter(t); at != nil {
+				out[kindWords[k]] = *at
+			}
+		}
+	}
+	return out
 }
 
 func notAfter(t *config.TLS) *time.Time {
