@@ -285,7 +285,9 @@ func (s *Settings) pick(users map[string]*user, order []*user, c *Credentials, s
 	}
 	u := users[c.User]
 	if u == nil {
-		s.matches("", c.Pass)
+		if s.decoy != "" {
+			s.hash.matches(s.decoy, c.Pass)
+		}
 		return nil, refused("unknown user %q", c.User)
 	}
 	return s.check(u, c)
