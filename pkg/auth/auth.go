@@ -87,6 +87,8 @@ type Identity struct {
 	// be ended, or be given other permissions, later; detach is called when it
 	// is none any more. An error refuses it after all. nil: nobody wants to know.
 	Attach func(Session) (detach func(), err error)
+
+	entry *user // of the settings that it comes from; nil: of none in particular
 }
 
 // Session is a connection that was admitted, as an Authenticator sees it that

@@ -169,11 +169,15 @@ func orGlobal(account string) string {
 }
 
 func newUser(name string, password config.Secret, account string) *user {
-	return &user{name: name, password: password, identity: &Identity{User: name, Account: account}}
+	u := &user{name: name, password: password, identity: &Identity{User: name, Account: account}}
+	u.identity.entry = u
+	return u
 }
 
 func newKeyUser(nkey, account string) *user {
-	return &user{nkey: nkey, identity: &Identity{User: nkey, NKey: nkey, Account: account}}
+	u := &user{nkey: nkey, identity: &Identity{User: nkey, NKey: nkey, Account: account}}
+	u.identity.entry = u
+	return u
 }
 
 func (s *Settings) add(c *config.User, account string) {

@@ -18,11 +18,11 @@ const (
 // header and TLS, in the order that the settings and the client ask for
 // (client-protocol 14 and 15).
 func (c *conn) openUp() error {
-	s := c.s
-	if s.policy.Nonce {
+	set := c.set
+	if set.policy.Nonce {
 		c.nonce = wire.NewNonce()
 	}
-	if s.tls != nil {
+	if set.tls != nil {
 		first, err := c.wantsTLSFirst()
 		if err != nil {
 			return err
@@ -40,12 +40,12 @@ func (c *conn) openUp() error {
 	if c.over {
 		return c.fatal(wire.ReasonMaxConnections, wire.TextMaxConnections)
 	}
-	if s.o.Settings.Client.ProxyProtocol && !c.proxied {
+	if set.config.Client.ProxyProtocol && !c.proxied {
 		if err := c.readProxy(); err != nil {
 			return err
 		}
 	}
-	if s.tls == nil || c.secured || !c.wantsTLS() {
+	if set.tls == nil || c.secured || !c.wantsTLS() {
 		return nil
 	}
 	return c.startTLS()
@@ -54,7 +54,7 @@ func (c *conn) openUp() error {
 // wantsTLSFirst tells whether the TLS handshake comes before INFO. In mode auto a
 // client is given a moment to begin it.
 func (c *conn) wantsTLSFirst() (bool, error) {
-	cl := &c.s.o.Settings.Client
+	cl := &c.set.config.Client
 	h := cl.TLS.HandshakeFirst
 	switch h.Mode {
 	case config.HandshakeOff:
@@ -89,10 +89,10 @@ func (c *conn) wantsTLSFirst() (bool, error) {
 // wantsTLS asks, when TLS is not required, what the client begins with. One that
 // says nothing in time goes without.
 func (c *conn) wantsTLS() bool {
-	if !c.s.o.Settings.Client.AllowNonTLS {
+	if !c.set.config.Client.AllowNonTLS {
 		return true
 	}
-	b, err := c.t.Peek(1, time.Now().Add(c.s.tlsTimeout()))
+	b, err := c.t.Peek(1, time.Now().Add(c.set.tlsTimeout()))
 	return err == nil && b[0] == tlsRecord
 }
 
@@ -100,7 +100,7 @@ func (c *conn) startTLS() error {
 	if !c.s.rate.allow() {
 		return c.fatal(wire.ReasonMaxConnections, wire.TextThrottled)
 	}
-	if err := c.t.StartTLS(c.s.tls, true, c.s.tlsTimeout()); err != nil {
+	if err := c.t.StartTLS(c.set.tls, true, c.set.tlsTimeout()); err != nil {
 		c.log().Errorf("TLS handshake error: %v", err)
 		return &ending{reason: wire.ReasonTLSHandshake}
 	}

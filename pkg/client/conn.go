@@ -28,6 +28,8 @@ type conn struct {
 	nonce  string
 
 	// The reader's.
+	set       *terms // that the connection goes by; also read under mu
+	trace     bool
 	parser    wire.ClientParser
 	pub       *publisher // nil while the client does not publish
 	account   *broker.Account
@@ -48,10 +50,10 @@ type conn struct {
 
 	detach func() // from who admitted the client; nil: nobody wants to know
 
-	news   atomic.Pointer[auth.Identity] // permissions that are to be assumed
-	out    delivery                      // the queue's lock
-	worn   atomic.Bool                   // out.worn is not empty
-	active atomic.Bool                   // heard of since the last tick of the pinger
+	news   atomic.Pointer[news] // permissions and settings that are to be assumed
+	out    delivery             // the queue's lock
+	worn   atomic.Bool          // out.worn is not empty
+	active atomic.Bool          // heard of since the last tick of the pinger
 	last   atomic.Int64
 
 	mu        sync.Mutex
@@ -73,6 +75,7 @@ type conn struct {
 type delivery struct {
 	closed      bool
 	headers     bool
+	trace       bool
 	permissions *auth.Permissions
 	responses   *auth.Responses
 	worn        []*broker.Sub // got their last message
@@ -100,12 +103,14 @@ func (c *conn) init(t *transport.Conn) {
 	c.port.Reach = broker.FromClient
 	c.port.Origin = broker.Origin{Class: broker.Client}
 	c.port.Batched(c)
-	c.parser.MaxControlLine = c.s.limits.MaxControlLine
-	c.parser.MaxPayload = int(c.s.limits.MaxPayload)
+	c.set = c.s.set.Load()
+	c.trace, c.out.trace = c.set.trace, c.set.trace
+	c.parser.MaxControlLine = c.set.limits.MaxControlLine
+	c.parser.MaxPayload = int(c.set.limits.MaxPayload)
 	d := wire.DefaultClientConnect()
 	c.verbose, c.pedantic, c.careful = d.Verbose, d.Pedantic, true
-	c.maxSubs = c.s.limits.MaxSubscriptions
-	c.gate = c.s.policy.Required
+	c.maxSubs = c.set.limits.MaxSubscriptions
+	c.gate = c.set.policy.Required
 	c.identity = nobody
 	c.account = c.s.o.Broker.Account(broker.GlobalAccount) // until CONNECT
 	c.account.Clients.Add(1)
@@ -157,7 +162,7 @@ func (c *conn) HandleBlock(b []byte) (at, need int, err error) {
 			break
 		}
 		at += n
-		if c.s.trace {
+		if c.trace {
 			c.traceIn(&op)
 		}
 		if op.Kind == wire.KindPub {
@@ -257,7 +262,7 @@ func (c *conn) ok() {
 
 // fail queues an -ERR after which the connection lives on.
 func (c *conn) fail(text string) {
-	if c.s.trace {
+	if c.trace {
 		c.log().Tracef("->> [-ERR %s]", text)
 	}
 	c.settle()
@@ -294,10 +299,10 @@ func (c *conn) violation(err error) error {
 // startTimers starts what runs until CONNECT. c.mu is held.
 func (c *conn) startTimers() {
 	if c.gate {
-		c.authTimer = time.AfterFunc(c.s.authTimeout(), c.authTimedOut)
+		c.authTimer = time.AfterFunc(c.set.authTimeout(), c.authTimedOut)
 		return // pinged from CONNECT on
 	}
-	c.startPinger(c.s.limits.PingInterval)
+	c.startPinger(c.set.limits.PingInterval)
 }
 
 func (c *conn) startPinger(first time.Duration) {
@@ -305,7 +310,7 @@ func (c *conn) startPinger(first time.Duration) {
 		c.pinger.Stop()
 	}
 	c.pinger = link.StartPinger(link.PingerOptions{
-		First: first, Every: c.s.limits.PingInterval, Max: c.s.limits.PingMax,
+		First: first, Every: c.set.limits.PingInterval, Max: c.set.limits.PingMax,
 		Send:  func() { c.t.WriteFlush(linePing) },
 		Stale: c.stale,
 		Busy:  func() bool { return c.active.Swap(false) },
@@ -319,7 +324,7 @@ func (c *conn) stale() {
 
 func (c *conn) slow() {
 	c.s.counters.slowEvents.Add(1)
-	c.log().RateLimitedWarnf("Slow Consumer State: the write deadline of %s passed", c.s.limits.WriteDeadline)
+	c.log().RateLimitedWarnf("Slow Consumer State: the write deadline of %s passed", c.s.set.Load().limits.WriteDeadline)
 }
 
 // Close implements link.Conn.
@@ -425,13 +430,13 @@ func (c *conn) tally(reason wire.CloseReason) {
 	switch reason {
 	case wire.ReasonSlowPending:
 		c.s.counters.slowPending.Add(1)
-		c.log().Noticef("Slow Consumer Detected: MaxPending of %d Exceeded", c.s.limits.MaxPending)
+		c.log().Noticef("Slow Consumer Detected: MaxPending of %d Exceeded", c.s.set.Load().limits.MaxPending)
 	case wire.ReasonSlowWrite:
 		if c.gate {
 			return
 		}
 		c.s.counters.slowWrite.Add(1)
-		c.log().Noticef("Slow Consumer Detected: WriteDeadline of %s exceeded", c.s.limits.WriteDeadline)
+		c.log().Noticef("Slow Consumer Detected: WriteDeadline of %s exceeded", c.s.set.Load().limits.WriteDeadline)
 	}
 }
 

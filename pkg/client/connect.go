@@ -9,8 +9,8 @@ import (
 	"github.com/banyanmq/banyan/pkg/wire"
 )
 
-func (s *Service) authTimeout() time.Duration {
-	if d := s.o.Settings.Auth.Timeout; d > 0 {
+func (s *terms) authTimeout() time.Duration {
+	if d := s.config.Auth.Timeout; d > 0 {
 		return d
 	}
 	if s.tls != nil {
@@ -19,8 +19,8 @@ func (s *Service) authTimeout() time.Duration {
 	return defaultAuthTimeout
 }
 
-func (s *Service) tlsTimeout() time.Duration {
-	if t := s.o.Settings.Client.TLS; t != nil && t.Timeout > 0 {
+func (s *terms) tlsTimeout() time.Duration {
+	if t := s.config.Client.TLS; t != nil && t.Timeout > 0 {
 		return t.Timeout
 	}
 	return defaultTLSTimeout
@@ -66,6 +66,7 @@ func (c *conn) connect(arg []byte) error {
 	c.mu.Lock()
 	c.options = &o
 	c.mu.Unlock()
+	judged := c.s.generation()
 	id, err := c.s.o.Auth.Authenticate(c.credentials(&o))
 	if err == nil && (o.Account != "" || o.NewAccount) {
 		err = errAccountNamed
@@ -73,10 +74,10 @@ func (c *conn) connect(arg []byte) error {
 	if err != nil {
 		return c.refuse(err)
 	}
-	if err := c.bind(id); err != nil {
+	if err := c.bindAs(id, judged); err != nil {
 		return err
 	}
-	headers := o.Headers && !c.s.o.Settings.Client.NoHeaders
+	headers := o.Headers && !c.set.config.Client.NoHeaders
 	switch {
 	case o.Protocol != 0 && o.Protocol != 1:
 		return c.fatal(wire.ReasonBadClientProtocol, wire.TextInvalidClientProtocol)
@@ -92,7 +93,7 @@ func (c *conn) connect(arg []byte) error {
 	c.ok()
 	c.mu.Lock()
 	if c.reason == wire.ReasonNone {
-		c.startPinger(min(c.s.limits.PingInterval, c.s.o.FirstPing))
+		c.startPinger(min(c.set.limits.PingInterval, c.s.o.FirstPing))
 	}
 	c.mu.Unlock()
 	if !again {
@@ -104,7 +105,7 @@ func (c *conn) connect(arg []byte) error {
 var errAccountNamed = errors.New("CONNECT names an account")
 
 func (c *conn) credentials(o *wire.ClientConnect) *auth.Credentials {
-	t := c.s.o.Settings.Client.TLS
+	t := c.s.set.Load().config.Client.TLS
 	return &auth.Credentials{
 		Kind: config.Standard,
 		User: o.User, Pass: o.Pass, Token: o.Token, NKey: o.NKey, Sig: o.Sig, JWT: o.JWT, ProxySig: o.ProxySig,
@@ -116,7 +117,7 @@ func (c *conn) credentials(o *wire.ClientConnect) *auth.Credentials {
 // enterUnasked lets a client in that sent something else before CONNECT, as the
 // user that those without credentials become. The operation is then handled.
 func (c *conn) enterUnasked() error {
-	if !c.s.policy.Anonymous {
+	if !c.set.policy.Anonymous {
 		return c.refuse(errNotConnect)
 	}
 	if !c.stopAuthTimer() {
@@ -124,11 +125,12 @@ func (c *conn) enterUnasked() error {
 		return &ending{reason: wire.ReasonAuthTimeout}
 	}
 	o := wire.DefaultClientConnect()
+	judged := c.s.generation()
 	id, err := c.s.o.Auth.Authenticate(c.credentials(&o))
 	if err != nil {
 		return c.refuse(err)
 	}
-	if err := c.bind(id); err != nil {
+	if err := c.bindAs(id, judged); err != nil {
 		return err
 	}
 	c.gate = false
@@ -177,7 +179,7 @@ func (c *conn) unbind() {
 		c.detach()
 		c.detach = nil
 	}
-	c.news.Store(nil)
+	c.forgetIdentity()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.bound {

@@ -21,7 +21,7 @@ func (c *conn) Deliver(m *broker.Msg, s *broker.Sub) bool {
 	if len(reply) > 0 && m.From.Class != broker.Client && (reply[0] == '$' || reply[0] == '_') {
 		subj, reply = c.outside(subj, reply)
 	}
-	b := c.reserve(len(subj) + len(s.SID) + len(reply) + len(m.Payload) + lineRoom)
+	b := c.t.ReserveOrFlush(len(subj) + len(s.SID) + len(reply) + len(m.Payload) + lineRoom)
 	if b == nil {
 		return false
 	}
@@ -32,11 +32,21 @@ func (c *conn) Deliver(m *broker.Msg, s *broker.Sub) bool {
 	hdr, payload := c.count(m, s, reply)
 	b = wire.AppendClientMsg(b, subj, s.SID, reply, hdr, len(payload))
 	b = append(b, payload...)
+	trace := c.out.trace
 	c.t.Commit(append(b, wire.CRLF...))
-	if c.s.trace {
+	if trace {
 		c.traceOut(subj, s, reply, m.HdrLen, m.Payload)
 	}
 	return true
+}
+
+func (c *conn) deliverEach(ms []broker.Msg, s *broker.Sub) (n int) {
+	for i := range ms {
+		if c.Deliver(&ms[i], s) {
+			n++
+		}
+	}
+	return n
 }
 
 // batchRoom is about how much of a batch is appended at a time: small against a
@@ -52,13 +62,8 @@ func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub) (n int) {
 	if len(ms) == 0 || ms[0].From == s.Port && c.noEcho {
 		return 0
 	}
-	if ms[0].From.Class != broker.Client || c.s.trace || len(ms[0].Subject)+len(s.SID) > startRoom-len("MSG   ") {
-		for i := range ms {
-			if c.Deliver(&ms[i], s) {
-				n++
-			}
-		}
-		return n
+	if ms[0].From.Class != broker.Client || len(ms[0].Subject)+len(s.SID) > startRoom-len("MSG   ") {
+		return c.deliverEach(ms, s)
 	}
 	// All are on one subject: the line's start is the same for each, but for the H.
 	var room [startRoom]byte
@@ -71,9 +76,13 @@ func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub) (n int) {
 			size += fixed + len(m.Reply) + len(m.Payload)
 			k++
 		}
-		b := c.reserve(size)
+		b := c.t.ReserveOrFlush(size)
 		if b == nil {
 			return n
+		}
+		if c.out.trace {
+			c.t.Cancel()
+			return n + c.deliverEach(ms, s)
 		}
 		had := n
 		for i := range ms[:k] {
@@ -99,17 +108,6 @@ func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub) (n int) {
 		ms = ms[k:]
 	}
 	return n
-}
-
-// reserve is transport's Reserve, with one attempt to write what is queued when
-// the queue would pass its limit: before a connection is cut off for being slow
-// its socket is asked.
-func (c *conn) reserve(n int) []byte {
-	if b := c.t.TryReserve(n, c.s.limits.MaxPending); b != nil {
-		return b
-	}
-	c.t.Flush()
-	return c.t.Reserve(n)
 }
 
 // takes tells whether a message on subj may be queued for s now.

@@ -13,15 +13,15 @@ import (
 const urlRoom = 28 << 10
 
 // baseInfo is what every INFO says.
-func (s *Service) baseInfo(host string, port int) wire.ClientInfo {
-	cl := &s.o.Settings.Client
+func (s *Service) baseInfo(set *terms, host string, port int) wire.ClientInfo {
+	cl := &set.config.Client
 	i := wire.ClientInfo{
 		ServerID: s.o.Server.ID, ServerName: s.o.Server.Name,
 		Version: version.Protocol, Proto: 1, GitCommit: version.Get().Commit, Go: runtime.Version(),
-		Host: host, Port: port, Headers: !cl.NoHeaders, MaxPayload: int32(s.limits.MaxPayload),
+		Host: host, Port: port, Headers: !cl.NoHeaders, MaxPayload: int32(set.limits.MaxPayload),
 		APILevel: version.APILevel, XKey: s.o.Server.XKey, Banyan: s.o.Server.Version,
 	}
-	if s.tls != nil {
+	if set.tls != nil {
 		i.TLSRequired, i.TLSAvailable = !cl.AllowNonTLS, cl.AllowNonTLS
 		i.TLSVerify = cl.TLS.Verify || cl.TLS.VerifyAndMap
 	}
@@ -29,8 +29,8 @@ func (s *Service) baseInfo(host string, port int) wire.ClientInfo {
 }
 
 // info is what all three forms of INFO say.
-func (c *conn) info() wire.ClientInfo {
-	i := c.s.base
+func (c *conn) info(set *terms) wire.ClientInfo {
+	i := set.base
 	i.ClientID, i.ClientIP = c.id, addrIP(c.remote)
 	i.Cluster, _ = c.s.o.Server.Cluster()
 	i.ConnectURLs = capURLs(c.s.o.URLs.All())
@@ -39,10 +39,10 @@ func (c *conn) info() wire.ClientInfo {
 
 // firstInfo is INFO at the start.
 func (c *conn) firstInfo() []byte {
-	i := c.info()
-	i.AuthRequired = c.s.policy.Announced
+	i := c.info(c.set)
+	i.AuthRequired = c.set.policy.Announced
 	i.Nonce = c.nonce
-	if c.s.o.Settings.Client.ProxyProtocol && !c.proxied {
+	if c.set.config.Client.ProxyProtocol && !c.proxied {
 		i.ClientIP = ""
 	}
 	if c.secured {
@@ -53,9 +53,10 @@ func (c *conn) firstInfo() []byte {
 
 // laterInfo is INFO once the client is known. c.mu is held.
 func (c *conn) laterInfo() wire.ClientInfo {
-	i := c.info()
-	i.AuthRequired = c.s.policy.Required
-	i.MaxPayload = int32(c.parser.MaxPayload)
+	set := c.s.set.Load()
+	i := c.info(set)
+	i.AuthRequired = set.policy.Required
+	i.MaxPayload = int32(c.payloadLimit(set, c.identity))
 	return i
 }
 

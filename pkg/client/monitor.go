@@ -140,12 +140,12 @@ func (c *conn) traceIn(op *wire.Op) {
 
 // untraced: what is said in the system account is traced on demand only.
 func (c *conn) untraced(a *broker.Account) bool {
-	set := c.s.o.Settings
+	set := c.s.set.Load().config
 	return !set.Log.TraceVerbose && a != nil && a.Name == set.SystemAccount
 }
 
 func (c *conn) tracePayload(hdr int, payload []byte) {
-	log := &c.s.o.Settings.Log
+	log := &c.s.set.Load().config.Log
 	if log.TraceHeaders {
 		payload = payload[:hdr]
 	}

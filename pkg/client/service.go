@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -34,7 +33,9 @@ type Options struct {
 	Auth auth.Authenticator
 	// Penalties delay the answers to failed logins; nil: no delays.
 	Penalties *auth.Penalties
-	// Settings are not changed while the Service runs.
+	// Judge says what becomes of clients when those who may log in change; nil: nothing.
+	Judge auth.Judge
+	// Settings are those that it starts with; see Prepare.
 	Settings *config.Config
 	// Log nil logs nothing.
 	Log *logging.Logger
@@ -46,16 +47,12 @@ type Options struct {
 
 // Service is the client listener with its connections.
 type Service struct {
-	o      Options
-	log    *logging.Logger
-	limits config.Limits
-	tls    *tls.Config
-	rate   rateLimit
-	policy auth.Policy
-	trace  bool
+	o    Options
+	log  *logging.Logger
+	set  atomic.Pointer[terms] // a connection keeps those that it was told of last
+	rate rateLimit
 
-	ln   *link.Listener
-	base wire.ClientInfo // INFO as far as it is always the same
+	ln *link.Listener
 
 	open     atomic.Int64
 	lame     atomic.Bool
@@ -104,18 +101,9 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = logging.Discard()
 	}
-	s := &Service{
-		o: o, log: o.Log, limits: o.Settings.Limits, trace: o.Log.TraceEnabled(),
-		policy:  o.Auth.Policy(config.Standard),
-		changed: make(chan struct{}, 1), done: make(chan struct{}),
-	}
-	l := &s.limits
+	s := &Service{o: o, log: o.Log, changed: make(chan struct{}, 1), done: make(chan struct{})}
 	orDefault(&s.o.FirstPing, defaultFirstPing)
-	orDefault(&l.MaxPayload, defaultMaxPayload)
-	orDefault(&l.MaxPending, defaultMaxPending)
-	orDefault(&l.PingInterval, defaultPingInterval)
-	orDefault(&l.PingMax, defaultPingMax)
-	orDefault(&l.MaxControlLine, wire.DefaultMaxControlLine)
+	s.set.Store(s.newTerms(o.Settings))
 	return s
 }
 
@@ -129,23 +117,27 @@ func orDefault[T comparable](v *T, d T) {
 // Start listens and serves.
 func (s *Service) Start() error {
 	cl := &s.o.Settings.Client
+	set := s.newTerms(s.o.Settings)
 	if cl.TLS != nil {
 		cfg, err := cl.TLS.Server()
 		if err != nil {
 			return fmt.Errorf("client listener: %w", err)
 		}
-		s.tls = cfg
-		s.rate.limit = cl.TLS.ConnectionRateLimit
+		set.tls = cfg
+		s.rate.set(cl.TLS.ConnectionRateLimit)
 	}
 	ln, err := link.Listen(cl.Host, cl.Port)
 	if err != nil {
 		return fmt.Errorf("client listener: %w; is another server running on that port?", err)
 	}
 	s.ln = ln
-	if err := s.advertise(); err != nil {
+	own, err := s.advertise(set)
+	if err != nil {
 		ln.Close()
 		return err
 	}
+	s.set.Store(set)
+	s.o.URLs.SetOwn(own)
 	s.o.URLs.Watch(func() {
 		select {
 		case s.changed <- struct{}{}:
@@ -168,10 +160,13 @@ func (s *Service) Addr() *net.TCPAddr {
 }
 
 // TLSRequired and the like are what monitoring shows of the listener.
-func (s *Service) TLSRequired() bool { return s.tls != nil && !s.o.Settings.Client.AllowNonTLS }
+func (s *Service) TLSRequired() bool {
+	set := s.set.Load()
+	return set.tls != nil && !set.config.Client.AllowNonTLS
+}
 
 // AuthRequired tells whether clients must authenticate.
-func (s *Service) AuthRequired() bool { return s.policy.Required }
+func (s *Service) AuthRequired() bool { return s.set.Load().policy.Required }
 
 // Stats returns the counts since the start.
 func (s *Service) Stats() Stats {
@@ -235,7 +230,7 @@ func (s *Service) register(c *conn) bool {
 	if s.closing || s.lame.Load() {
 		return false
 	}
-	limit := s.limits.MaxConnections
+	limit := s.set.Load().limits.MaxConnections
 	n := s.open.Add(1)
 	c.over = limit < 0 || limit > 0 && n > int64(limit)
 	s.o.Registry.Add(c)
@@ -338,9 +333,10 @@ func (s *Service) serve(nc net.Conn) {
 
 func (s *Service) newConn(nc net.Conn) (*conn, error) {
 	c := &conn{s: s, id: s.o.Broker.NextID()}
+	l := &s.set.Load().limits
 	t, err := transport.New(nc, transport.Options{
-		MaxPending: s.limits.MaxPending, WriteDeadline: s.limits.WriteDeadline,
-		WriteRetry: s.limits.WriteTimeout == config.WriteTimeoutRetry, OnSlow: c.slow,
+		MaxPending: l.MaxPending, WriteDeadline: l.WriteDeadline,
+		WriteRetry: l.WriteTimeout == config.WriteTimeoutRetry, OnSlow: c.slow,
 	})
 	if err != nil {
 		return nil, err
@@ -351,19 +347,24 @@ func (s *Service) newConn(nc net.Conn) (*conn, error) {
 
 // rateLimit counts events in each second.
 type rateLimit struct {
-	limit int // 0: none
-
 	mu    sync.Mutex
+	limit int // 0: none
 	since time.Time
 	n     int
 }
 
+func (r *rateLimit) set(limit int) {
+	r.mu.Lock()
+	r.limit = limit
+	r.mu.Unlock()
+}
+
 func (r *rateLimit) allow() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.limit <= 0 {
 		return true
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if now := time.Now(); now.Sub(r.since) >= time.Second {
 		r.since, r.n = now, 0
 	}
@@ -371,22 +372,21 @@ func (r *rateLimit) allow() bool {
 	return r.n <= r.limit
 }
 
-// advertise finds what INFO says of this listener and what clients elsewhere
+// advertise finds what INFO says of this listener, and returns what clients elsewhere
 // may be told of it.
-func (s *Service) advertise() error {
-	cl := &s.o.Settings.Client
+func (s *Service) advertise(set *terms) ([]string, error) {
+	cl := &set.config.Client
 	host, port := cl.Host, s.ln.Addr().Port
 	own := ownAddresses(host, port)
 	if cl.Advertise != "" {
 		var err error
 		if host, port, err = splitAdvertise(cl.Advertise, port); err != nil {
-			return fmt.Errorf("client advertise %q: %w", cl.Advertise, err)
+			return nil, fmt.Errorf("client advertise %q: %w", cl.Advertise, err)
 		}
 		own = []string{net.JoinHostPort(host, strconv.Itoa(port))}
 	}
-	s.base = s.baseInfo(host, port)
-	s.o.URLs.SetOwn(own)
-	return nil
+	set.base = s.baseInfo(set, host, port)
+	return own, nil
 }
 
 func splitAdvertise(a string, port int) (string, int, error) {

@@ -13,24 +13,37 @@ func (c *conn) End(reason wire.CloseReason, text string) { c.shut(reason, text) 
 // once. The reader takes the rest on with the next block, and looks again: it
 // may have made a subscription meanwhile that was allowed before.
 func (c *conn) Permit(id *auth.Identity) {
-	c.news.Store(id)
+	c.tell(func(n *news) { n.id = id })
 	c.weed(id)
 	c.t.Flush()
 }
 
 // adopt is the reader's part of Permit.
 func (c *conn) adopt() {
-	id := c.news.Load()
-	if id == nil {
+	n := c.news.Load()
+	if n == nil {
 		return
 	}
-	c.news.CompareAndSwap(id, nil)
+	for !c.news.CompareAndSwap(n, nil) {
+		n = c.news.Load()
+	}
 	c.mu.Lock()
 	was := c.identity
-	c.identity = id
+	if n.id != nil {
+		c.identity = n.id
+	}
+	id := c.identity
+	if n.set != nil {
+		c.set = n.set
+	}
 	c.mu.Unlock()
+	if n.set != nil {
+		c.settleIn()
+	}
 	c.assume(id, was.Permissions == id.Permissions)
-	c.weed(id)
+	if n.id != nil {
+		c.weed(id)
+	}
 }
 
 // assume sets what follows from permissions and limits; same: the permissions are
@@ -47,15 +60,18 @@ func (c *conn) assume(id *auth.Identity, same bool) {
 	}
 	c.pub = nil // it belongs to the account and the permissions
 	c.careful = c.verbose || c.pedantic || id.Permissions.Restricted()
-	limits := newLimits(c.account, id)
-	payload := lower(c.s.limits.MaxPayload, limits.payload)
-	if id.NoPayload {
-		payload = 0
-	}
 	c.mu.Lock()
-	c.parser.MaxPayload = int(payload)
+	c.parser.MaxPayload = c.payloadLimit(c.set, id)
 	c.mu.Unlock()
-	c.maxSubs = int(lower(int64(c.s.limits.MaxSubscriptions), limits.subs))
+	c.maxSubs = int(lower(int64(c.set.limits.MaxSubscriptions), newLimits(c.account, id).subs))
+}
+
+// payloadLimit is the lowest of the limits. c.mu is held.
+func (c *conn) payloadLimit(set *terms, id *auth.Identity) int {
+	if id.NoPayload {
+		return 0
+	}
+	return int(lower(set.limits.MaxPayload, newLimits(c.account, id).payload))
 }
 
 // weed takes the subscriptions away that id does not allow, and has the others'

@@ -9,7 +9,7 @@ import (
 // subscribe handles SUB. The checks come in the order of client-protocol 7.
 func (c *conn) subscribe(op *wire.Op) {
 	perms := c.identity.Permissions
-	max := c.s.limits.MaxSubscriptionTokens
+	max := c.set.limits.MaxSubscriptionTokens
 	switch {
 	case !perms.CanSubscribe(op.Subject, op.Queue), string(op.Queue) == noQueue:
 		c.fail(wire.TextSubscribeViolation(string(op.Subject), string(op.Queue)))
@@ -100,7 +100,7 @@ func (c *conn) unsubscribe(op *wire.Op) {
 		c.mu.Unlock()
 		s.Account.Unsubscribe(s)
 	}
-	if c.s.trace {
+	if c.trace {
 		c.log().Tracef("<-> [DELSUB %s]", op.SID)
 	}
 	c.ok()

@@ -86,7 +86,8 @@ var liveFields = []string{
 	"Tags", "Metadata", "Client.Advertise", "Client.TLS",
 	"Limits.MaxConnections", "Limits.MaxPayload", "Limits.MaxPending", "Limits.MaxControlLine", "Limits.MaxSubscriptions",
 	"Limits.PingInterval", "Limits.PingMax", "Limits.WriteDeadline",
-	"Auth", "Accounts", "Mappings",
+	"Auth.User", "Auth.Password", "Auth.Token", "Auth.Users", "Auth.Timeout", "Auth.DefaultPermissions", "Auth.NoAuthUser",
+	"Auth.ProxyRequired", "Auth.TrustedProxies", "Accounts", "Mappings",
 	"Operator.JWTs", "Operator.TrustedKeys", "Operator.Preload", "Operator.PinnedAccounts", "Operator.DefaultSentinel", "Operator.ResolverTLS",
 	"Cluster.Name", "Cluster.Advertise", "Cluster.NoAdvertise", "Cluster.Routes", "Cluster.Auth", "Cluster.TLS", "Cluster.Permissions",
 	"Cluster.PoolSize", "Cluster.Accounts", "Cluster.Compression", "Cluster.PingInterval", "Cluster.PingMax", "Cluster.ConnectRetries",
@@ -142,6 +143,8 @@ func refusalName(field string) string {
 	switch {
 	case !below:
 		return block
+	case block == "Auth" && strings.HasPrefix(rest, "Callout"):
+		return "AuthCallout"
 	case block == "Client" || block == "Operator":
 		return rest
 	}

@@ -35,7 +35,7 @@ const (
 )
 
 // Part is one thing that a daemon is made of. Parts are started in the order in
-// which they were added and stopped by phase. All functions but Start may be nil.
+// which they were added and stopped by phase. All functions may be nil.
 type Part struct {
 	Name  string
 	Phase Phase
@@ -248,6 +248,10 @@ func (p *Process) startParts() error {
 	}
 	for i := range p.parts {
 		part := &p.parts[i]
+		if part.Start == nil {
+			p.started = i + 1
+			continue
+		}
 		if err := part.Start(); err != nil {
 			if strings.HasPrefix(err.Error(), part.Name+": ") {
 				return err // it says itself who it is

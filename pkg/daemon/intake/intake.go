@@ -13,6 +13,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/auth/callout"
 	"github.com/banyanmq/banyan/pkg/auth/operator"
 	"github.com/banyanmq/banyan/pkg/client"
+	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/daemon"
 	"github.com/banyanmq/banyan/pkg/leaf"
 	"github.com/banyanmq/banyan/pkg/monitor"
@@ -36,14 +37,14 @@ type Intake struct {
 // New makes them from the settings of p. It adds the account resolver to p if there
 // is one; the two services are for the caller to add.
 func New(p *daemon.Process) (*Intake, error) {
-	users, err := authenticator(p)
+	users, judge, err := authenticator(p)
 	if err != nil {
 		return nil, err
 	}
 	penalties := auth.NewPenalties(p.Config.Auth.FailedLogin.Delay, p.Config.Auth.FailedLogin.MaxDelay)
 	clients := client.New(client.Options{
 		Server: p.Server, Broker: p.Broker, Registry: p.Clients, URLs: p.ClientURLs,
-		Auth: users, Penalties: penalties, Settings: p.Config, Log: p.Log,
+		Auth: users, Judge: judge, Penalties: penalties, Settings: p.Config, Log: p.Log,
 	})
 	in := &Intake{p: p, Clients: clients, Hooks: monitor.Hooks{
 		Client: clientview.Details, ClientAddr: clients.Addr, SlowEvents: clientview.SlowEvents(clients),
@@ -61,7 +62,7 @@ func New(p *daemon.Process) (*Intake, error) {
 
 // Drain sends clients and leaf nodes away over the time that the settings give.
 func (in *Intake) Drain(ctx context.Context) {
-	duck := in.p.Config.LameDuck
+	duck := in.p.Settings().LameDuck
 	var wg sync.WaitGroup
 	if in.Leafs != nil {
 		wg.Go(func() { in.Leafs.Drain(ctx, duck.Duration-duck.Grace) })
@@ -73,12 +74,25 @@ func (in *Intake) Drain(ctx context.Context) {
 // authenticator is who decides who connections are: behind the proxies that may
 // vouch for them, an operator's accounts or the settings, and services that are
 // asked.
-func authenticator(p *daemon.Process) (*auth.Proxies, error) {
-	users, err := users(p)
+func authenticator(p *daemon.Process) (*auth.Proxies, auth.Judge, error) {
+	users, judge, err := users(p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return auth.TrustProxies(users, p.Config.Auth.TrustedProxies)
+	proxies, err := auth.TrustProxies(users, p.Config.Auth.TrustedProxies)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Add(daemon.Part{Name: "trusted proxies", Prepare: func(ch *config.Change) (func(), error) {
+		if !ch.Any("Auth.TrustedProxies") {
+			return nil, nil
+		}
+		if _, err := auth.TrustProxies(nil, ch.New.Auth.TrustedProxies); err != nil {
+			return nil, err
+		}
+		return func() { _ = proxies.Trust(ch.New.Auth.TrustedProxies) }, nil
+	}})
+	return proxies, judge, nil
 }
 
 // caller makes the part that asks services about logins.
@@ -98,11 +112,13 @@ func serverID(p *daemon.Process) jwt.ServerID {
 	return id
 }
 
-func users(p *daemon.Process) (auth.Authenticator, error) {
+// users are those of an operator or of the settings. The second result is nil where they
+// end connections themselves.
+func users(p *daemon.Process) (auth.Authenticator, auth.Judge, error) {
 	if p.Config.InOperatorMode() {
 		op, err := operator.Open(p.Config, p.Log)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		op.SetCallout(caller(p))
 		op.SetShare(p.Broker.Share)
@@ -111,11 +127,14 @@ func users(p *daemon.Process) (auth.Authenticator, error) {
 			tokens.Close()
 			op.Close()
 		}})
-		return op, nil
+		return op, nil, nil
 	}
-	settings := auth.FromConfig(p.Config)
-	if p.Config.Auth.Callout == nil {
-		return settings, nil
+	var wrap func(*auth.Settings, *config.Config) auth.Authenticator
+	if p.Config.Auth.Callout != nil {
+		asks := caller(p)
+		wrap = func(s *auth.Settings, c *config.Config) auth.Authenticator { return callout.Delegate(s, c, asks) }
 	}
-	return callout.Delegate(settings, p.Config, caller(p)), nil
+	users := auth.NewUsers(p.Config, wrap)
+	p.Add(daemon.Part{Name: "users", Prepare: users.Prepare})
+	return users, users, nil
 }
