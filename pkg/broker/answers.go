@@ -41,6 +41,9 @@ type answer struct {
 	reply string
 	terms terms
 	id    [idLen]byte
+	// measure of the request, nil if it is not measured.
+	measure *measure
+	latency *latency
 
 	gone       bool
 	tick       int64
@@ -71,10 +74,11 @@ type pending struct {
 }
 
 // expect notes that an answer to a message in the account from is for reply in the
-// account to, and appends the subject under which it will come.
-func (b *Broker) expect(from, to *Account, reply []byte, t terms, dst []byte) (*answer, []byte) {
+// account to, and appends the subject under which it will come. x is how the request is
+// measured, nil if it is not.
+func (b *Broker) expect(from, to *Account, reply []byte, t terms, x *measure, dst []byte) (*answer, []byte) {
 	o := b.answersOf(from)
-	a := &answer{owner: o, to: to, reply: string(reply), terms: t}
+	a := &answer{owner: o, to: to, reply: string(reply), terms: t, measure: x, latency: &b.latency}
 	p := to.pending.Load()
 	if p == nil {
 		to.pending.CompareAndSwap(nil, &pending{byReply: make(map[string]*answer)})
@@ -89,8 +93,13 @@ func (b *Broker) expect(from, to *Account, reply []byte, t terms, dst []byte) (*
 	a.same = p.byReply[a.reply]
 	p.byReply[a.reply] = a
 	p.mu.Unlock()
+	dst = append(append(dst, o.prefix...), a.id[:]...)
+	if x != nil {
+		dst = append(dst, b.latency.suffix...)
+		b.latency.tracks(x, dst)
+	}
 	o.mu.Unlock()
-	return a, append(append(dst, o.prefix...), a.id[:]...)
+	return a, dst
 }
 
 // answersOf makes the account able to answer: its interest is announced before the
@@ -168,6 +177,7 @@ func (o *answers) advance(l *line) {
 	o.mu.Unlock()
 	for _, a := range late {
 		a.unlist()
+		a.unanswered(StatusServiceTimeout)
 	}
 }
 
@@ -204,8 +214,22 @@ func (o *answers) removeLocked(a *answer) {
 	o.lines[a.terms.threshold].remove(a)
 }
 
-// forget gives an answer up.
-func (a *answer) forget() {
+// fail gives an answer up for a reason.
+func (a *answer) fail(status int) {
+	if a.forget() {
+		a.unanswered(status)
+	}
+}
+
+// unanswered ends the measurement, if there is one.
+func (a *answer) unanswered(status int) {
+	if a.measure != nil {
+		a.latency.failed(a.measure, status)
+	}
+}
+
+// forget gives an answer up. It reports false if that was done before.
+func (a *answer) forget() bool {
 	a.owner.mu.Lock()
 	gone := a.gone
 	if !gone {
@@ -215,6 +239,7 @@ func (a *answer) forget() {
 	if !gone {
 		a.unlist()
 	}
+	return !gone
 }
 
 // unlist takes an answer from the pending ones of its requester's account.
@@ -264,7 +289,7 @@ func (p *pending) left(acc *Account, subs ...*Sub) {
 	p.mu.Unlock()
 	for _, a := range all {
 		if !acc.HasInterest([]byte(a.reply)) {
-			a.forget()
+			a.fail(StatusRequestTimeout)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type Broker struct {
 	way atomic.Pointer[Way]
 
 	sharing sharing
+	latency latency
 }
 
 // Way finds the port that leads to a server of a cluster, both given by their

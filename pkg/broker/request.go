@@ -31,6 +31,8 @@ type serviceImport struct {
 type terms struct {
 	response  account.ResponseType
 	threshold time.Duration
+	measured  bool
+	latency   account.Latency
 }
 
 // hop is a service import on the way of a message.
@@ -98,10 +100,11 @@ func (b *Broker) shareServicesLocked(a *Account, s *shared, d account.Definition
 		if i.Kind != account.Service {
 			continue
 		}
-		t := terms{account.Singleton, account.DefaultThreshold}
+		t := terms{response: account.Singleton, threshold: account.DefaultThreshold}
 		if from := set.Definition(i.From); from != nil {
 			if e := from.Export(a.Name, &i); e != nil {
 				t.response = e.Response
+				t.latency, t.measured = latencyOf(e)
 				if e.Threshold > 0 {
 					t.threshold = e.Threshold
 				}
@@ -169,10 +172,17 @@ func (in *Inlet) request(c *crossing, i *serviceImport, m *Msg) (n int) {
 		c.mapped = t.Append(c.mapped[:0], to)
 		to = c.mapped
 	}
+	var x *measure
+	if i.terms.measured {
+		if x = in.sample(i, m); x != nil && len(m.Reply) == 0 {
+			in.b.latency.failed(x, StatusBadRequest)
+			x = nil
+		}
+	}
 	var wait *answer
 	reply := m.Reply
 	if len(reply) > 0 && !bytes.HasPrefix(reply, ackPrefix) {
-		wait, c.reply = in.b.expect(i.from, i.account, reply, i.terms, c.reply[:0])
+		wait, c.reply = in.b.expect(i.from, i.account, reply, i.terms, x, c.reply[:0])
 		reply = c.reply
 	}
 	hdr := in.introduce(c, i, m)
@@ -182,8 +192,12 @@ func (in *Inlet) request(c *crossing, i *serviceImport, m *Msg) (n int) {
 		From: m.From, Cluster: m.Cluster, via: &c.hop,
 	}
 	n = in.route(in.find(i.from, to), &c.msg)
-	if n == 0 && wait != nil {
-		wait.forget()
+	switch {
+	case wait == nil:
+	case n == 0:
+		wait.fail(StatusUnavailable)
+	case x != nil:
+		in.b.latency.passedOn(x)
 	}
 	return n
 }
@@ -196,11 +210,14 @@ func (in *Inlet) answer(c *crossing, t *answers, m *Msg) (n int) {
 	if a == nil {
 		return 0
 	}
+	if a.measure != nil {
+		in.b.latency.answered(a.measure, in, m.From)
+	}
 	c.subject = append(c.subject[:0], a.reply...)
 	reply := m.Reply
 	if len(reply) > 0 && !bytes.HasPrefix(reply, ackPrefix) {
 		// The requester may answer in turn.
-		_, c.reply = in.b.expect(a.to, m.Account, reply, a.terms, c.reply[:0])
+		_, c.reply = in.b.expect(a.to, m.Account, reply, a.terms, nil, c.reply[:0])
 		reply = c.reply
 	}
 	c.msg = Msg{
@@ -288,18 +305,10 @@ func (in *Inlet) face(i *serviceImport, m *Msg) []byte {
 			break
 		}
 	}
-	var r Requester
-	switch {
-	case who == nil:
-	case i.def.Share:
-		r = who.Introduce()
-	case place:
+	r := in.requester(i, m)
+	if place && who != nil {
 		full := who.Introduce()
 		r.Server, r.Cluster = full.Server, full.Cluster
-	}
-	r.Account, r.RTT = acc.Name, rtt
-	if svc != nil {
-		r.Service = svc.Name
 	}
 	js, err := json.Marshal(r)
 	if err != nil {

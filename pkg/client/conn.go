@@ -46,7 +46,8 @@ type conn struct {
 	careful   bool // publishes need more than the reserved names looked at
 	resting   bool // a PONG came and nothing else
 	maxSubs   int
-	over      bool // one more than may be connected
+	over      bool                     // one more than may be connected
+	requests  atomic.Pointer[requests] // measured ones that wait for an answer; nil: none ever
 
 	detach func() // from who admitted the client; nil: nobody wants to know
 

@@ -20,6 +20,9 @@ func (c *conn) Deliver(m *broker.Msg, s *broker.Sub) bool {
 	}
 	if len(reply) > 0 && m.From.Class != broker.Client && (reply[0] == '$' || reply[0] == '_') {
 		subj, reply = c.outside(subj, reply)
+		if _, ok := broker.Tracked(reply); ok {
+			c.requested(reply)
+		}
 	}
 	b := c.t.ReserveOrFlush(len(subj) + len(s.SID) + len(reply) + len(m.Payload) + lineRoom)
 	if b == nil {

@@ -77,6 +77,9 @@ func (c *conn) admit(p *publisher, op *wire.Op) bool {
 		c.log().RateLimitedWarnf("Publish Violation - User %q, Reply %q", c.identity.User, op.Reply)
 		return false
 	}
+	if r := c.requests.Load(); r != nil {
+		c.answered(r, op.Subject)
+	}
 	c.ok()
 	return true
 }

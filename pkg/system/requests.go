@@ -162,6 +162,7 @@ func (s *Service) subscribe(c *Client) {
 	on("$SYS.SERVER.*.LAMEDUCK", nil, s.heard)
 	on("$SYS.SERVER.ACCOUNT.*.CONNS", nil, s.heardCounts)
 	on(s.trackInbox(), nil, s.heardCounts)
+	on(halfSubject(wire.NameHash(s.o.Server.Name, hashLen)), nil, s.heardHalf)
 	on("$SYS.REQ.SERVER.PING", nil, func(r *Request) { s.serve(r, "STATSZ", true) })
 	on("$SYS.REQ.SERVER.PING.*", func(z string) bool {
 		_, ok := s.answers[z]
