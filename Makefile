@@ -13,7 +13,9 @@ VERSION   := 0.1.0-dev
 endif
 COMMIT    ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS   := -s -w -X $(MODULE)/pkg/version.Version=$(VERSION) -X $(MODULE)/pkg/version.Commit=$(COMMIT)
-GOBUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+# The profile that the compiler is given; PGO= builds without. One file for all daemons: they share compiled packages.
+PGO       ?= $(wildcard pgo/daemons.pgo)
+GOBUILD   := CGO_ENABLED=0 $(GO) build -trimpath -pgo=$(or $(strip $(PGO)),off) -ldflags '$(LDFLAGS)'
 
 # A release of staticcheck that knows the language of the installed Go.
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -25,7 +27,7 @@ PLATFORMS   ?= linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
 CONFORMANCE ?=
 CONFORMANCE_ARGS ?= test
 
-.PHONY: all build test race fuzz bench lint staticcheck fmt demo soak conformance release clean help $(DAEMONS)
+.PHONY: all build test race fuzz bench bench-checks bench-curves bench-accounts bench-brokers bench-gc bench-all bench-pgo pgo lint staticcheck fmt demo soak conformance release clean help $(DAEMONS)
 
 all: build
 
@@ -60,6 +62,18 @@ fuzz:
 ## make bench        speed beside the nats-server on PATH, written to docs/BENCHMARKS.md; BENCH="-h" shows its flags
 bench:
 	sh scripts/bench.sh $(BENCH)
+
+## make bench-SET    the same for another set: checks, curves, accounts, brokers, gc; bench-all for every one
+bench-checks bench-curves bench-accounts bench-brokers bench-gc bench-all:
+	sh scripts/bench.sh $(@:bench-%=%) $(BENCH)
+
+## make pgo          profile the daemons under those loads into pgo/daemons.pgo, which the compiler is given from then on
+pgo:
+	sh scripts/pgo.sh $(BENCH)
+
+## make bench-pgo    what that profile brings: builds with it beside builds without
+bench-pgo:
+	sh scripts/pgo.sh compare $(BENCH)
 
 ## make lint         gofmt, vet, staticcheck
 lint:

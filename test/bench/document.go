@@ -47,6 +47,9 @@ func (r *report) writeDocument(file, images string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
 	body, err := r.section(filepath.Dir(file), images)
 	if err != nil {
 		return err
@@ -63,7 +66,9 @@ func (r *report) section(base, images string) ([]byte, error) {
 	r.facts(&b)
 	switch r.Set {
 	case curves:
-		return b.Bytes(), r.curves(&b, base, images)
+		if err := r.curves(&b, base, images); err != nil {
+			return nil, err
+		}
 	case rivals, gc:
 		r.wide(&b)
 	default:

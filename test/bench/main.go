@@ -37,7 +37,7 @@ type options struct {
 	flags                         bool
 	keep                          bool
 	json, merge, markdown, images string
-	profiles                      string
+	profiles, section             string
 	limit                         time.Duration
 	plan                          plan
 }
@@ -56,6 +56,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.json, "json", "", "write everything to a `file`")
 	fs.StringVar(&o.merge, "merge", "", "JSON `file` of an earlier run of the same servers and set: its other scenarios are reported too")
 	fs.StringVar(&o.markdown, "markdown", "", "`document` of which the section of the set is replaced")
+	fs.StringVar(&o.section, "section", "", "`name` of the document's section (default: the set)")
 	fs.StringVar(&o.images, "images", "", "`directory` for pictures of the document (default: images/bench beside it)")
 	fs.StringVar(&o.profiles, "profiles", "", "`directory` for CPU profiles of all servers under each load")
 	fs.DurationVar(&o.limit, "limit", 0, "begin no scenario after this `time`; 0: no limit")
@@ -76,6 +77,9 @@ func parse(args []string) (options, error) {
 	}
 	if !slices.Contains(sets(), o.set) {
 		return o, fmt.Errorf("--set is one of %s, not %q", strings.Join(sets(), ", "), o.set)
+	}
+	if o.section == "" {
+		o.section = o.set
 	}
 	if o.images == "" {
 		o.images = filepath.Join(filepath.Dir(o.markdown), "images", "bench")
@@ -229,7 +233,7 @@ func (o *options) build(work string) error {
 
 func measureAll(o *options, sides []*side, missing []string, todo []scenario) int {
 	rep := report{
-		Set: o.set, Date: time.Now(), Machine: thisMachine(), Sides: sides, Missing: missing,
+		Set: o.section, Date: time.Now(), Machine: thisMachine(), Sides: sides, Missing: missing,
 		Pairs: o.plan.pairs, Phase: o.plan.phase.Seconds(),
 		Same: len(sides) == 2 && sides[0].Exe == sides[1].Exe,
 	}

@@ -145,7 +145,6 @@ func (s *side) start(sc *scenario) (*servers, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
 	v := &servers{}
-	v.started = time.Now()
 	err := s.launchAll(ctx, v, sc)
 	if err == nil {
 		for _, p := range v.procs {
@@ -235,6 +234,9 @@ func (s *side) launchWith(v *servers, spec procs.Spec, name string) (*procs.Proc
 	if err := os.MkdirAll(spec.Dir, 0o700); err != nil {
 		return nil, err
 	}
+	if len(v.procs) == 0 {
+		v.started = time.Now()
+	}
 	p, err := procs.Start(spec)
 	if err == nil {
 		v.procs = append(v.procs, p)
@@ -276,6 +278,9 @@ func (s *side) startSingle(ctx context.Context, v *servers, sc *scenario) (err e
 	}
 	conf := s.common("a", sc)
 	if sc.ws {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience/4)
+		defer cancel()
 		free, err := v.reserve(1)
 		if err != nil {
 			return err
@@ -295,12 +300,14 @@ func (s *side) startSingle(ctx context.Context, v *servers, sc *scenario) (err e
 	} else {
 		v.pub, err = s.hubOf(ctx, v, exe, "a", conf)
 	}
-	if err != nil && sc.ws {
-		// A server that does not know the setting ends at once; that is no failure of this programme.
-		return fmt.Errorf("%w: the server takes no WebSocket clients: %w", errUnavailable, err)
-	}
 	if sc.ws {
-		v.pub, v.site.ws = fmt.Sprintf("127.0.0.1:%d", v.ports.Ports[0]), true
+		if err == nil {
+			v.pub, v.site.ws = fmt.Sprintf("127.0.0.1:%d", v.ports.Ports[0]), true
+			err = awaitListener(ctx, v.procs[0], v.pub)
+		}
+		if err != nil { // that is no failure of this programme
+			return fmt.Errorf("%w: side %s takes no WebSocket clients: %w", errUnavailable, s.Name, err)
+		}
 	}
 	v.subs = []string{v.pub}
 	if sc.tls {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -24,7 +25,7 @@ func (c conf) settings() (string, func(who int) dialect.Login, error) {
 	for a := range c.accounts {
 		fmt.Fprintf(&b, " A%05d { users: [", a)
 		for u := range c.users {
-			fmt.Fprintf(&b, " {user: u%05d_%d, password: p%05d}", a, u, a)
+			fmt.Fprintf(&b, " {user: u%05d_%d, password: p%05d},", a, u, a)
 		}
 		b.WriteString(" ] }\n")
 	}
@@ -75,6 +76,18 @@ func (c tokens) settings() (string, func(who int) dialect.Login, error) {
 	return b.String(), func(who int) dialect.Login {
 		return func(nonce string) (string, error) { return userOf(keys[who%c.accounts], nonce) }
 	}, nil
+}
+
+// remembered makes settings once, for all servers that get them.
+func remembered(make func() (string, func(int) dialect.Login, error)) func() (string, func(int) dialect.Login, error) {
+	var once sync.Once
+	var text string
+	var login func(int) dialect.Login
+	var err error
+	return func() (string, func(int) dialect.Login, error) {
+		once.Do(func() { text, login, err = make() })
+		return text, login, err
+	}
 }
 
 // userOf makes a user of an account and signs the server's nonce as that user.
@@ -139,9 +152,10 @@ func accountScenarios() []scenario {
 	publish := delivery{pubs: 100, size: 128}
 	tenth := func(name, title string, who func() (string, func(int) dialect.Login, error), d delivery) scenario {
 		return scenario{name: name, title: title, per: perMessage, alone: true, most: 3, tenants: who, open: arrival{d}.open,
-			limits: []limit{{figure: "start to first PONG, ms", most: 1, beside: true}, {figure: "resident MB after start", most: 1, beside: true}}}
+			limits: []limit{{figure: "CPU", most: 1, beside: true}, {figure: "start to first PONG, ms", most: 1, beside: true},
+				{figure: "resident MB after start", most: 1, beside: true}}}
 	}
-	file, signed := conf{accounts: 10_000, users: 10}.settings, tokens{accounts: 10_000}.settings
+	file, signed := conf{accounts: 10_000, users: 10}.settings, remembered(tokens{accounts: 10_000}.settings)
 	return []scenario{
 		tenth("accounts-10000-publish", "10,000 accounts of 10 users in the settings, 100 publish", file, publish),
 		tenth("accounts-10000-pairs", "10,000 accounts of 10 users in the settings, 100 pairs", file, pairs),
