@@ -20,6 +20,7 @@ const (
 // *Permissions allows everything. It is not changed after it was made.
 type Permissions struct {
 	pub       rules
+	quick     published
 	pubClosed bool // nothing but responses: no allow list, but allow_responses
 	sub       rules
 	// responses: how many answers each request allows (negative: any number)
@@ -36,6 +37,11 @@ type rules struct {
 	allow, deny []rule
 }
 
+// Of what may be published to, for speed.
+type published struct {
+	allow, deny patterns
+}
+
 // rule is an entry of a list; queue is nil unless it is qualified by one.
 type rule struct {
 	subject []byte
@@ -48,6 +54,7 @@ func NewPermissions(p *config.Permissions) *Permissions {
 		return nil
 	}
 	out := &Permissions{pub: newRules(p.Publish), sub: newRules(p.Subscribe), Source: p}
+	out.quick = published{newPatterns(out.pub.allow), newPatterns(out.pub.deny)}
 	if r := p.AllowResponses; r != nil {
 		out.responses = true
 		out.pubClosed = len(p.Publish.Allow) == 0
@@ -104,19 +111,10 @@ func (p *Permissions) CanPublish(subj []byte) bool {
 	if p == nil {
 		return true
 	}
-	if p.pubClosed || len(p.pub.allow) > 0 && !matchesAny(p.pub.allow, subj) {
+	if p.pubClosed || len(p.pub.allow) > 0 && !p.quick.allow.match(subj) {
 		return false
 	}
-	return !matchesAny(p.pub.deny, subj)
-}
-
-func matchesAny(list []rule, subj []byte) bool {
-	for i := range list {
-		if subject.Match(list[i].subject, subj) {
-			return true
-		}
-	}
-	return false
+	return !p.quick.deny.match(subj)
 }
 
 // CanSubscribe tells whether a subscription may be made; queue nil is a plain
