@@ -50,6 +50,8 @@ type Part struct {
 	Prepare Prepare
 	// Endpoint is what the ports file says of the part, if it listens.
 	Endpoint *Endpoint
+
+	asks func(reload func() error)
 }
 
 // Endpoint is a listener, for the ports file and for the log.
@@ -202,7 +204,12 @@ func logOptions(cfg *config.Config) logging.Options {
 }
 
 // Add appends a part. Before Start only.
-func (p *Process) Add(part Part) { p.parts = append(p.parts, part) }
+func (p *Process) Add(part Part) {
+	if part.asks != nil {
+		part.asks(p.Reload)
+	}
+	p.parts = append(p.parts, part)
+}
 
 // Draining is closed when the process has begun to stop gently.
 func (p *Process) Draining() <-chan struct{} { return p.draining }

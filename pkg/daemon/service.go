@@ -13,6 +13,9 @@ type Service interface {
 	Close()
 }
 
+// asker is a Service that may be asked for a reload from outside.
+type asker interface{ SetReload(f func() error) }
+
 // drainer is a Service that can be stopped gently.
 type drainer interface{ Drain(ctx context.Context) }
 
@@ -22,6 +25,9 @@ func ServicePart(phase Phase, name, kind, scheme string, s Service) Part {
 	part := Part{Phase: phase, Name: name, Start: s.Start, Stop: s.Close, Endpoint: &Endpoint{Kind: kind, Scheme: scheme, Addr: s.Addr}}
 	if d, ok := s.(drainer); ok {
 		part.Drain = d.Drain
+	}
+	if a, ok := s.(asker); ok {
+		part.asks = a.SetReload
 	}
 	if r, ok := s.(Reloader); ok {
 		part.Prepare = r.Prepare

@@ -77,7 +77,7 @@ func (r *Reports) more(name string) AccountMore {
 			return *m
 		}
 	}
-	for _, d := range r.o.Config.Definitions() {
+	for _, d := range r.Settings().Definitions() {
 		if d.Name == name {
 			return AccountMore{Definition: d}
 		}

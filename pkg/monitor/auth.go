@@ -19,7 +19,7 @@ func unguarded(path string) bool {
 // admits tells whether a request may see a path. If not, it has been answered. A
 // browser asks for the token as a password.
 func (r *Reports) admits(w http.ResponseWriter, req *http.Request, path string) bool {
-	want := string(r.o.Config.HTTP.Token)
+	want := string(r.Settings().HTTP.Token)
 	if want == "" || unguarded(path) {
 		return true
 	}

@@ -128,11 +128,11 @@ var authCauses = map[wire.CloseReason]string{
 
 // Figures takes them.
 func (r *Reports) Figures() *Figures {
-	c, s := r.o.Config, r.o.Server
+	c, s := r.Settings(), r.o.Server
 	f := &Figures{
 		Now: time.Now().UTC(), Started: s.Started.UTC(), Version: s.Version, Name: s.Name, Daemon: s.Product,
 		Digest: c.Digest, ConfigLoaded: s.Started.UTC(), Draining: r.Draining(), Ready: len(r.notReady(false)) == 0,
-		Subscriptions: r.subscriptions(), Requests: r.hits(), Limits: c.Limits, Certificates: r.expiry.all(),
+		Subscriptions: r.subscriptions(), Requests: r.hits(), Limits: c.Limits, Certificates: r.set.Load().expiry.all(),
 		Mem: ResidentMemory(), MemoryLimit: memoryLimit(), Processor: ProcessorTime(),
 	}
 	f.Cluster, _ = s.Cluster()
@@ -249,13 +249,13 @@ func (r *Reports) accountFigures(f *Figures, flows map[string]*figures) {
 }
 
 // Settings are those that the process runs with.
-func (r *Reports) Settings() *config.Config { return r.o.Config }
+func (r *Reports) Settings() *config.Config { return r.set.Load().config }
 
 // GatewayRemotes tells of each region that the settings name whether a connection
 // to it is up.
 func (r *Reports) GatewayRemotes() map[string]bool {
 	up := make(map[string]bool)
-	if g := r.o.Config.Gateway; g != nil && r.o.Gateways != nil {
+	if g := r.Settings().Gateway; g != nil && r.o.Gateways != nil {
 		for i := range g.Remotes {
 			if name := g.Remotes[i].Name; name != g.Name {
 				up[name] = false

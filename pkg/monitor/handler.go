@@ -42,7 +42,7 @@ func (r *Reports) hits() map[string]uint64 {
 
 // ServeHTTP answers any method as it answers GET; there is nothing to change.
 func (r *Reports) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	base := r.o.Config.HTTP.BasePath
+	base := r.Settings().HTTP.BasePath
 	path, ok := strings.CutPrefix(req.URL.Path, base)
 	switch {
 	case !ok, base != "" && path == "/":

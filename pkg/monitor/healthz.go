@@ -84,7 +84,7 @@ func (r *Reports) notReady(alive bool) (names []string) {
 		}
 		return []string{"server"}
 	}
-	c, h := r.o.Config, &r.o.Hooks
+	c, h := r.Settings(), &r.o.Hooks
 	check := func(name string, wanted bool, addr func() *net.TCPAddr) {
 		if wanted && addr != nil && addr() == nil {
 			names = append(names, name)

@@ -27,7 +27,7 @@ func (r *Reports) index(w http.ResponseWriter) {
 	var b strings.Builder
 	fmt.Fprintf(&b, indexHead, html.EscapeString(s.Product), html.EscapeString(s.Name), html.EscapeString(version.Product+" "+s.Version))
 	item := func(path, title string) {
-		fmt.Fprintf(&b, "<li><a href=\"%s\">%s</a></li>\n", html.EscapeString(r.o.Config.HTTP.BasePath+path), title)
+		fmt.Fprintf(&b, "<li><a href=\"%s\">%s</a></li>\n", html.EscapeString(r.Settings().HTTP.BasePath+path), title)
 	}
 	for _, p := range paths {
 		if p.title != "" {

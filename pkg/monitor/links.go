@@ -63,7 +63,7 @@ func byID(all []link.Info) []link.Info {
 // Routez answers /routez.
 func (r *Reports) Routez(o RoutezOptions) *Routez {
 	z := &Routez{ID: r.o.Server.ID, Name: r.o.Server.Name, Now: time.Now().UTC(), Routes: []RouteInfo{}}
-	if c := r.o.Config.Cluster; c != nil && c.Permissions != nil {
+	if c := r.Settings().Cluster; c != nil && c.Permissions != nil {
 		z.Import, z.Export = lists(&c.Permissions.Publish), lists(&c.Permissions.Subscribe)
 	}
 	var subs map[uint64][]SubDetail
@@ -174,7 +174,7 @@ func (r *Reports) Gatewayz(o GatewayzOptions) *Gatewayz {
 		ID: r.o.Server.ID, Now: time.Now().UTC(),
 		Outbound: map[string]*RemoteGateway{}, Inbound: map[string][]RemoteGateway{},
 	}
-	if g := r.o.Config.Gateway; g != nil && r.o.Gateways != nil {
+	if g := r.Settings().Gateway; g != nil && r.o.Gateways != nil {
 		z.Name, z.Host, z.Port = g.Name, g.Host, port(g.Port, r.o.Hooks.GatewayAddr)
 	}
 	o.Accounts = o.Accounts || o.Account != "" || o.Subs || o.SubsDetail

@@ -147,10 +147,10 @@ type LeafRemote struct {
 
 // Reports makes the answers of all endpoints. Safe for concurrent use.
 type Reports struct {
-	o      Options
-	tally  tally
-	usage  usage
-	expiry expiry
+	o     Options
+	set   atomic.Pointer[inForce]
+	tally tally
+	usage usage
 
 	httpPort atomic.Int64 // 0: not listened on
 	requests [len(paths)]atomic.Uint64
@@ -164,7 +164,7 @@ func NewReports(o Options) *Reports {
 	}
 	r := &Reports{o: o}
 	r.tally.watch(r)
-	r.expiry.watch(o.Config)
+	r.set.Store(newInForce(o.Config, o.Server.Started))
 	r.handlers = make(map[string]http.Handler, len(o.Extra))
 	for path, f := range o.Extra {
 		r.handlers[path] = f(r)

@@ -41,14 +41,14 @@ func (s *Service) Reports() *Reports { return s.r }
 
 // Start opens the listener that the settings name, if any.
 func (s *Service) Start() error {
-	h := &s.r.o.Config.HTTP
+	h := &s.r.Settings().HTTP
 	if !h.Enabled() {
 		return nil
 	}
 	var secure *tls.Config
 	if h.TLS {
 		var err error
-		if secure, err = s.r.o.Config.ServerTLS().Public(); err != nil {
+		if secure, err = s.r.Settings().ServerTLS().Public(); err != nil {
 			return fmt.Errorf("monitoring listener: %w", err)
 		}
 	}
@@ -75,7 +75,7 @@ func (s *Service) Start() error {
 
 // Scheme is that of URLs: http or https.
 func (s *Service) Scheme() string {
-	if s.r.o.Config.HTTP.TLS {
+	if s.r.Settings().HTTP.TLS {
 		return "https"
 	}
 	return "http"

@@ -163,7 +163,7 @@ type AccountDetail struct {
 // Accountz answers /accountz.
 func (r *Reports) Accountz(o AccountzOptions) (*Accountz, error) {
 	z := &Accountz{ID: r.o.Server.ID, Now: time.Now().UTC()}
-	if !r.o.Config.NoSystemAccount {
+	if !r.Settings().NoSystemAccount {
 		z.SystemAccount = r.o.Broker.SystemAccount().Name
 	}
 	if o.Account == "" {
@@ -185,7 +185,7 @@ func (r *Reports) AccountDetail(name string) (*AccountDetail, error) {
 	}
 	n := a.Subscriptions()
 	d := &AccountDetail{
-		Name: name, IsSystem: name == r.o.Broker.SystemAccount().Name && !r.o.Config.NoSystemAccount, Complete: true,
+		Name: name, IsSystem: name == r.o.Broker.SystemAccount().Name && !r.Settings().NoSystemAccount, Complete: true,
 		LeafConns: a.Leafs.Load(), Clients: a.Clients.Load(), Subs: n, Sublist: &SubscriptionStats{NumSubs: n},
 	}
 	m := r.more(name)

@@ -183,7 +183,7 @@ type DenyVarz struct {
 
 // Varz answers /varz.
 func (r *Reports) Varz() *Varz {
-	c, s, now := r.o.Config, r.o.Server, time.Now().UTC()
+	c, s, now := r.Settings(), r.o.Server, time.Now().UTC()
 	v := &Varz{
 		ID: s.ID, Name: s.Name, Version: version.Protocol, Banyan: s.Version, Daemon: s.Product, Proto: 1,
 		GitCommit: version.Get().Commit, Go: runtime.Version(),
@@ -201,8 +201,8 @@ func (r *Reports) Varz() *Varz {
 		CPU: r.usage.percent(s.Started), Conns: r.count(clients), TotalConns: r.totalConnections(),
 		Routes: r.count(routes), Remotes: r.remotes(), Leafs: r.count(leafs),
 		Subscriptions: r.subscriptions(), HTTPReqStats: r.hits(),
-		ConfigLoadTime: s.Started.UTC(), ConfigDigest: c.Digest, Tags: c.Tags, Metadata: c.Metadata,
-		StaleConnectionStats: r.stale(), TLSCertNotAfter: r.expiry.of(c.Client.TLS),
+		ConfigLoadTime: r.set.Load().loaded.UTC(), ConfigDigest: c.Digest, Tags: c.Tags, Metadata: c.Metadata,
+		StaleConnectionStats: r.stale(), TLSCertNotAfter: r.set.Load().expiry.of(c.Client.TLS),
 	}
 	if p := r.httpPort.Load(); p > 0 {
 		v.HTTPPort = int(p)
@@ -257,8 +257,8 @@ func (r *Reports) remotes() int {
 }
 
 func (r *Reports) clusterVarz() (v ClusterVarz) {
-	c := r.o.Config.Cluster
-	if c != nil || r.o.Config.LeafNodes != nil { // leaf nodes have a cluster's name as well
+	c := r.Settings().Cluster
+	if c != nil || r.Settings().LeafNodes != nil { // leaf nodes have a cluster's name as well
 		v.Name, _ = r.o.Server.Cluster()
 	}
 	if c == nil || r.o.Routes == nil {
@@ -267,19 +267,19 @@ func (r *Reports) clusterVarz() (v ClusterVarz) {
 	v.Host, v.Port = c.Host, port(c.Port, r.o.Hooks.RouteAddr)
 	v.AuthTimeout, v.PoolSize, v.URLs = c.Auth.Timeout.Seconds(), max(c.PoolSize, 0), hosts(c.Routes)
 	v.TLSVarz = tlsVarz(c.TLS)
-	v.LinkVarz = LinkVarz{c.WriteDeadline, string(c.WriteTimeout), r.expiry.of(c.TLS)}
+	v.LinkVarz = LinkVarz{c.WriteDeadline, string(c.WriteTimeout), r.set.Load().expiry.of(c.TLS)}
 	return v
 }
 
 func (r *Reports) gatewayVarz() (v GatewayVarz) {
-	g := r.o.Config.Gateway
+	g := r.Settings().Gateway
 	if g == nil || r.o.Gateways == nil {
 		return v
 	}
 	v = GatewayVarz{
 		Name: g.Name, Host: g.Host, Port: port(g.Port, r.o.Hooks.GatewayAddr), AuthTimeout: g.Auth.Timeout.Seconds(),
 		TLSVarz: tlsVarz(g.TLS), Advertise: g.Advertise, ConnectRetries: g.ConnectRetries, RejectUnknown: g.RejectUnknown,
-		LinkVarz: LinkVarz{g.WriteDeadline, string(g.WriteTimeout), r.expiry.of(g.TLS)},
+		LinkVarz: LinkVarz{g.WriteDeadline, string(g.WriteTimeout), r.set.Load().expiry.of(g.TLS)},
 	}
 	for i := range g.Remotes {
 		m := &g.Remotes[i]
@@ -289,13 +289,13 @@ func (r *Reports) gatewayVarz() (v GatewayVarz) {
 }
 
 func (r *Reports) leafVarz() (v LeafVarz) {
-	l := r.o.Config.LeafNodes
+	l := r.Settings().LeafNodes
 	if l == nil || r.o.Leafs == nil {
 		return v
 	}
 	v = LeafVarz{
 		Host: l.Host, Port: port(l.Port, r.o.Hooks.LeafAddr), AuthTimeout: l.Auth.Timeout.Seconds(), TLSVarz: tlsVarz(l.TLS),
-		LinkVarz: LinkVarz{l.WriteDeadline, string(l.WriteTimeout), r.expiry.of(l.TLS)},
+		LinkVarz: LinkVarz{l.WriteDeadline, string(l.WriteTimeout), r.set.Load().expiry.of(l.TLS)},
 	}
 	for i := range l.Remotes {
 		m := &l.Remotes[i]

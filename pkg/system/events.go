@@ -64,7 +64,7 @@ const authErr = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
 // too; tenants are told of nobody's logins.
 func (s *Service) refused(c *Client, i *link.Info) {
 	account := i.RefusedBy
-	if account == "" && len(s.o.Config.Accounts) == 0 && !s.o.Config.InOperatorMode() {
+	if account == "" && len(s.config().Accounts) == 0 && !s.config().InOperatorMode() {
 		account = i.Account
 	}
 	a := s.o.Broker.Lookup([]byte(account))

@@ -200,7 +200,7 @@ func (s *Service) serve(r *Request, z string, bare bool) {
 	}
 	switch z {
 	case "IDZ":
-		s.reply(r, identity{s.o.Server.Name, s.o.Config.Client.Host, s.o.Server.ID}, false)
+		s.reply(r, identity{s.o.Server.Name, s.config().Client.Host, s.o.Server.ID}, false)
 	case "STATSZ":
 		if r.Reply == "" {
 			s.broadcastSoon()
@@ -241,7 +241,7 @@ func (s *Service) check(r *Request) bool {
 		s.respond(r, func() (any, error) { return nil, badRequest{err} })
 		return false
 	}
-	i := ServerInfo{Name: s.o.Server.Name, Host: s.o.Config.Client.Host, Tags: s.o.Config.Tags}
+	i := ServerInfo{Name: s.o.Server.Name, Host: s.config().Client.Host, Tags: s.config().Tags}
 	i.Cluster, _ = s.o.Server.Cluster()
 	return !f.excludes(&i)
 }

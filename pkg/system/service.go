@@ -58,7 +58,10 @@ const (
 // Service is the system account's voice. All fields below client belong to the
 // client's goroutine, but for those that mu guards.
 type Service struct {
-	o   Options
+	o Options
+	// settings in force after a reload; nil: those of the start
+	settings atomic.Pointer[config.Config]
+
 	acc *broker.Account // nil: the settings want no system account
 
 	mu      sync.Mutex
@@ -211,8 +214,8 @@ func (s *Service) repeat(c *Client, every time.Duration, f func()) {
 func (s *Service) info() ServerInfo {
 	s.seq++
 	i := ServerInfo{
-		Name: s.o.Server.Name, Host: s.o.Config.Client.Host, ID: s.o.Server.ID, Version: version.Protocol,
-		Tags: s.o.Config.Tags, Metadata: s.o.Config.Metadata, Seq: s.seq, Time: time.Now().UTC(),
+		Name: s.o.Server.Name, Host: s.config().Client.Host, ID: s.o.Server.ID, Version: version.Protocol,
+		Tags: s.config().Tags, Metadata: s.config().Metadata, Seq: s.seq, Time: time.Now().UTC(),
 	}
 	i.Cluster, _ = s.o.Server.Cluster()
 	return i

@@ -31,7 +31,10 @@ type Options struct {
 
 // Service speaks for the server's resolver.
 type Service struct {
-	o     Options
+	o Options
+	// settings in force after a reload; nil: those of the start
+	settings atomic.Pointer[config.Config]
+
 	dir   *operator.Directory // nil: the resolver has none
 	acc   *broker.Account
 	inbox string // up to its last dot
@@ -126,8 +129,8 @@ func (s *Service) Close() {
 
 func (s *Service) info() system.ServerInfo {
 	i := system.ServerInfo{
-		Name: s.o.Server.Name, Host: s.o.Config.Client.Host, ID: s.o.Server.ID, Version: version.Protocol,
-		Tags: s.o.Config.Tags, Metadata: s.o.Config.Metadata, Seq: s.seq.Add(1), Time: time.Now().UTC(),
+		Name: s.o.Server.Name, Host: s.config().Client.Host, ID: s.o.Server.ID, Version: version.Protocol,
+		Tags: s.config().Tags, Metadata: s.config().Metadata, Seq: s.seq.Add(1), Time: time.Now().UTC(),
 	}
 	i.Cluster, _ = s.o.Server.Cluster()
 	return i
