@@ -173,17 +173,31 @@ func (r *Review) standing(p place) standing {
 	return s
 }
 
+// guard is an Authenticator in front of settings that does not leave the identities
+// which these give as they are.
+type guard interface {
+	Guard(id *Identity) *Identity
+}
+
+func (g *generation) authenticate(c *Credentials) (*Identity, error) {
+	id, err := g.settings.Authenticate(c)
+	if x, ok := g.front.(guard); ok && err == nil {
+		id = x.Guard(id)
+	}
+	return id, err
+}
+
 // login is Authenticate, once for all who show the same.
 func (r *Review) login(c *Credentials) (*Identity, error) {
 	if c.NKey != "" || c.MapCertificate {
-		return r.g.settings.Authenticate(c)
+		return r.g.authenticate(c)
 	}
 	key := login{c.Kind, c.User, c.Pass, c.Token, c.Proxy}
 	r.mu.Lock()
 	o, ok := r.logins[key]
 	r.mu.Unlock()
 	if !ok {
-		o.id, o.err = r.g.settings.Authenticate(c)
+		o.id, o.err = r.g.authenticate(c)
 		r.mu.Lock()
 		r.logins[key] = o
 		r.mu.Unlock()

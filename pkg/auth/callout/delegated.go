@@ -60,7 +60,7 @@ func (d *Delegated) Authenticate(c *auth.Credentials) (*auth.Identity, error) {
 		if err != nil {
 			return nil, err
 		}
-		return d.guarded(id), nil
+		return d.Guard(id), nil
 	}
 	q := &Question{
 		Account: d.set.Account, Subject: d.set.Issuer, XKey: d.set.XKey, User: shownUser(c),
@@ -120,8 +120,8 @@ func shownUser(c *auth.Credentials) string {
 	return ""
 }
 
-// guarded keeps users of the service's account from asking the service themselves.
-func (d *Delegated) guarded(id *auth.Identity) *auth.Identity {
+// Guard keeps users of the service's account from asking the service themselves.
+func (d *Delegated) Guard(id *auth.Identity) *auth.Identity {
 	if account(id) != d.set.Account {
 		return id
 	}
