@@ -12,7 +12,9 @@ import (
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/daemon"
 	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/monitor/console"
 	"github.com/banyanmq/banyan/pkg/monitor/gatewayview"
+	"github.com/banyanmq/banyan/pkg/monitor/metrics/prom"
 	"github.com/banyanmq/banyan/pkg/monitor/routeview"
 	"github.com/banyanmq/banyan/pkg/system"
 )
@@ -36,6 +38,7 @@ func build(p *daemon.Process) error {
 		return err
 	}
 	http := monitor.New(monitor.Options{
+		Extra:  console.Pages(p.Config, prom.Handler),
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Routes: p.Routes, Gateways: p.Gateways,
 		Draining: p.Draining(), Log: p.Log,
 		Hooks: monitor.Hooks{
@@ -43,7 +46,7 @@ func build(p *daemon.Process) error {
 			Gateway: gatewayview.Details, GatewayAddr: b.Addr, GatewayAccounts: gatewayview.Accounts(b.Gateways().Status),
 		},
 	})
-	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", "http", http))
+	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", http.Scheme(), http))
 	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
 		Routes: p.Routes, Gateways: p.Gateways, Reach: broker.FromClientAtBorder, Draining: p.Draining(), Log: p.Log,

@@ -15,6 +15,8 @@ import (
 	"github.com/banyanmq/banyan/pkg/daemon"
 	"github.com/banyanmq/banyan/pkg/daemon/intake"
 	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/monitor/console"
+	"github.com/banyanmq/banyan/pkg/monitor/metrics/prom"
 	"github.com/banyanmq/banyan/pkg/monitor/routeview"
 	"github.com/banyanmq/banyan/pkg/route"
 	"github.com/banyanmq/banyan/pkg/system"
@@ -93,11 +95,12 @@ func scheme(t *config.TLS) string {
 // observe adds what lets people and tools look into the process.
 func observe(p *daemon.Process, hooks monitor.Hooks, clients *client.Service) {
 	http := monitor.New(monitor.Options{
+		Extra:  console.Pages(p.Config, prom.Handler),
 		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs,
 		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs,
 		Draining: p.Draining(), Hooks: hooks, Log: p.Log,
 	})
-	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", "http", http))
+	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", http.Scheme(), http))
 	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
 		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs,

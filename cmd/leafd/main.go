@@ -11,6 +11,8 @@ import (
 	"github.com/banyanmq/banyan/pkg/daemon"
 	"github.com/banyanmq/banyan/pkg/daemon/intake"
 	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/monitor/console"
+	"github.com/banyanmq/banyan/pkg/monitor/metrics"
 	"github.com/banyanmq/banyan/pkg/system"
 )
 
@@ -32,10 +34,11 @@ func build(p *daemon.Process) error {
 	}
 	clients, leafs, hooks := in.Clients, in.Leafs, in.Hooks
 	http := monitor.New(monitor.Options{
+		Extra:  console.Pages(p.Config, metrics.Handler),
 		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs,
 		Clients: p.Clients, Leafs: p.Leafs, Draining: p.Draining(), Hooks: hooks, Log: p.Log,
 	})
-	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", "http", http))
+	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", http.Scheme(), http))
 	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
 		Clients: p.Clients, Leafs: p.Leafs, Draining: p.Draining(), LameDuck: clients.LameDuck, Log: p.Log,

@@ -38,7 +38,9 @@ func (r *Reports) index(w http.ResponseWriter) {
 		item(p.path, p.title)
 	}
 	for _, path := range slices.Sorted(maps.Keys(r.handlers)) {
-		item(path, strings.Trim(path, "/"))
+		if !strings.HasSuffix(path, "/") { // what is below a page is its own affair
+			item(path, strings.Trim(path, "/"))
+		}
 	}
 	b.WriteString("</ul>\n</body>\n</html>\n")
 	h := w.Header()

@@ -110,6 +110,7 @@ type RouteDetails struct {
 	RemoteID, RemoteName     string
 	DidSolicit, IsConfigured bool
 	Account                  string // of a dedicated route
+	Border                   bool   // to a gwd
 	Compression              string
 	Import, Export           *SubjectPermission // as agreed with the peer
 	Subs                     []SubDetail        // when asked for

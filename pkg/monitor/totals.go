@@ -60,6 +60,7 @@ type tally struct {
 	reasons  [kinds]map[wire.CloseReason]int64
 	accounts map[string]*figures
 	links    map[linkKey]*linkTally
+	lastSlow []OverviewSlow // the newest last
 	// shown is the most that was ever reported. A connection that is between the
 	// open ones and the closed ones is in neither for a moment: counters must
 	// not go back for it.
@@ -103,6 +104,7 @@ func (t *tally) closed(kind int, i *link.Info, peer string) {
 	switch i.Reason {
 	case wire.ReasonSlowPending, wire.ReasonSlowWrite:
 		t.all.slow[kind]++
+		t.slowLocked(i)
 		if of != nil {
 			of.slow[kind]++
 		}
@@ -153,7 +155,12 @@ func (r *Reports) gather(each func(kind int, i *link.Info)) (all figures, accoun
 	}
 	t.mu.Unlock()
 	for k := range kinds {
-		for _, i := range r.open(k, false) {
+		var conns []link.Conn
+		if reg := r.registries()[k]; reg != nil {
+			conns = reg.Open()
+		}
+		for _, c := range conns {
+			i := c.Info(false)
 			f := flowOf(&i)
 			all.flow[k].add(f)
 			if each != nil {
