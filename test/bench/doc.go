@@ -1,8 +1,9 @@
 // Command bench measures what a server that speaks the client protocol takes for a message, beside another one.
 //
-//	go run ./test/bench                               # ours beside the nats-server on PATH, all scenarios
+//	go run ./test/bench                               # ours beside the nats-server on PATH, the usual scenarios
+//	go run ./test/bench --set curves                  # another set: checks, curves, accounts, brokers, gc
 //	go run ./test/bench --scenarios '^1to1' --pairs 9 # some of them, more exactly
-//	go run ./test/bench --a ./old-hubd --b ./new-hubd # two builds
+//	go run ./test/bench --a ./old/hubd --b ./new/hubd # two builds
 //	go run ./test/bench --quick --json bench.json --markdown docs/BENCHMARKS.md
 //
 // What it promises:
@@ -14,14 +15,17 @@
 //     the programme's exit code says so.
 //   - The bytes under way are bounded per subscriber, so that nobody is cut off as a slow consumer.
 //   - The server's CPU comes from the kernel's process clock in nanoseconds; for a path over several processes it is the sum.
-//   - Both servers run at once, each loaded in turn (A B, B A, A B, ...). The figure is the median of the ratios of the pairs
-//     with its range. A single figure in microseconds depends on the hour; a ratio does not.
+//   - The sides are loaded in turn (A B, B A, A B, ...). The figure is the median of the ratios of the pairs with its range. A
+//     single figure in microseconds depends on the hour; a ratio does not.
 //   - Latency in paced runs counts from the moment a message was due, so that a stall of the server is not hidden by a
 //     generator that waits for it.
+//   - A pair during which other programs took more than a quarter of a core is measured again; what stays so is marked.
 //
-// The files, from the bottom: stats (histogram, medians, ratios), payload (what is sent), parse (what comes), check (whether
-// it is right), conn and loop (sockets), pace (sending on time), then one file for each kind of load: deliver, reqrep, churn,
-// idle, isolate; scenarios is the table of all of them, servers starts the two sides, run measures, report tells.
+// The files, from the bottom: package dialect (bytes of each broker's protocol), stats (histogram, medians, ratios), payload
+// (what is sent), check (whether what comes is right), conn and loop (sockets), pace (sending on time), session (connections
+// under load); then one file for each kind of load: deliver, reqrep, churn, idle, isolate, tenants, series; scenarios, checks,
+// curves, collector and brokers are the tables of what is run, set by set. servers and brokers start the sides, profiles
+// fetches their profiles, run measures, report and document tell, package plot draws.
 //
 // It imports test/procs and nothing else of this module, so that it measures from outside.
 package main

@@ -137,7 +137,7 @@ func (v *servers) logs() string {
 }
 
 // startPatience is how long servers may take until they take clients and have found each other.
-const startPatience = time.Minute
+const startPatience = 2 * time.Minute
 
 // start runs the servers that a scenario wants and waits until they take clients.
 func (s *side) start(sc *scenario) (*servers, error) {
@@ -410,7 +410,11 @@ func (s *side) startGateway(ctx context.Context, v *servers, sc *scenario) (err 
 		if err != nil {
 			return err
 		}
-		p, err := s.launch(v, gwd, "gwd-"+names[i], conf(i))
+		var args []string
+		if s.profile { // a gwd takes a listener of its own only when told apart from the hub's settings
+			args = []string{"--profile", "-1"}
+		}
+		p, err := s.launch(v, gwd, "gwd-"+names[i], conf(i), args...)
 		if err != nil {
 			return err
 		}

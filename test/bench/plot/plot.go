@@ -44,7 +44,7 @@ const style = `
  .grid { stroke: #d0d7de; stroke-width: 1 }
  .frame { stroke: #57606a; stroke-width: 1; fill: none }
  .s0 { stroke: #0550ae; fill: #0550ae } .s1 { stroke: #bc4c00; fill: #bc4c00 }
- .line { fill: none; stroke-width: 2.2 } .s1.line { stroke-dasharray: 7 4 }
+ polyline.line { fill: none; stroke-width: 2.2 } .s1.line { stroke-dasharray: 7 4 }
  .range { stroke-width: 1.2; opacity: .7 }
  text.s0, text.s1 { stroke: none; font-weight: 600 }
  @media (prefers-color-scheme: dark) {
@@ -184,13 +184,13 @@ func ticks(low, high float64) []float64 {
 	return out
 }
 
-// label prints 0.02, 5, 200, 10k, 1M.
+// label prints 0.02, 5, 200, 1k, 1M.
 func label(v float64) string {
 	unit := ""
 	switch {
 	case v >= 999_999:
 		v, unit = v/1e6, "M"
-	case v >= 9_999:
+	case v >= 999:
 		v, unit = v/1e3, "k"
 	}
 	return strconv.FormatFloat(v, 'g', 4, 64) + unit
