@@ -27,7 +27,7 @@ PLATFORMS   ?= linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
 CONFORMANCE ?=
 CONFORMANCE_ARGS ?= test
 
-.PHONY: all build test race fuzz bench bench-checks bench-curves bench-accounts bench-brokers bench-gc bench-all bench-pgo pgo lint staticcheck fmt demo soak conformance release clean help $(DAEMONS)
+.PHONY: all build test race fuzz bench bench-checks bench-curves bench-accounts bench-brokers bench-gc bench-all bench-pgo pgo lint staticcheck fmt demo soak conformance release man clean help $(DAEMONS)
 
 all: build
 
@@ -120,6 +120,11 @@ release:
 	done; \
 	cd $(DIST); \
 	if command -v sha256sum >/dev/null; then sha256sum -- *d-*; else shasum -a 256 -- *d-*; fi >SHA256SUMS
+
+## make man          manual pages of all commands into dist/man
+man: build
+	mkdir -p $(DIST)/man
+	@for d in $(DAEMONS); do $(BIN)/$$d docs man $(DIST)/man; done
 
 ## make clean        remove what the others made
 clean:

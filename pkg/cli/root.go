@@ -71,7 +71,8 @@ func withSettings(args []string) func(name string) bool {
 		word = args[0]
 	}
 	switch word {
-	case "pub", "sub", "request", "req", "reply", "status", "signal", "version", "keys", "convert":
+	case "pub", "sub", "request", "req", "reply", "status", "signal", "version", "keys", "convert",
+		"top", "wait", "conns", "accounts", "routes", "leafs", "gateways", "reload", "drain", "stop":
 		return func(string) bool { return false }
 	case "run", "check":
 		return func(name string) bool { return name == word }
@@ -97,7 +98,12 @@ func newRoot(exe string, d Daemon, settings func(name string) bool) *cobra.Comma
 	run.Use = "run"
 	run.Short = "Run the daemon (default)"
 	root.AddCommand(run, newCheck(exe, d, settings("check")), newConvert(exe, d), newVersion(exe, d), newSignal(exe),
-		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe, d.Keys))
+		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe, d.Keys),
+		newTop(exe), newWait(exe), newDocs(exe, d))
+	for _, l := range listings() {
+		root.AddCommand(newListing(exe, l))
+	}
+	root.AddCommand(newControls(exe, d)...)
 	root.SetHelpCommand(newHelp(exe))
 	addHelp(root)
 	return root

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -29,11 +27,9 @@ var statusEndpoints = [...]string{"healthz", "varz", "connz", "routez", "gateway
 
 func newStatus(exe string, d Daemon) *cobra.Command {
 	var (
-		c       connection
-		address string
-		asJSON  bool
-		limit   int
-		timeout time.Duration
+		m      monitoring
+		asJSON bool
+		limit  int
 	)
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -50,17 +46,14 @@ left out.
 status --http 10.0.0.5:8222 --json | jq .varz.connections`),
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			base, err := httpBase(address)
+			e, err := m.open()
 			if err != nil {
 				return err
 			}
-			cfg, err := c.httpTLS()
-			if err != nil {
-				return exit(ExitUsage, err)
-			}
+			defer e.close()
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			s, err := askStatus(ctx, base, cfg, limit, timeout)
+			s, err := askStatus(ctx, e, limit)
 			if err != nil {
 				return err
 			}
@@ -76,14 +69,9 @@ status --http 10.0.0.5:8222 --json | jq .varz.connections`),
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&address, "http", "", "`URL` or host:port of the daemon's HTTP port (default $BANYAN_HTTP, else "+defaultHTTP+")")
+	m.register(f)
 	addSwitch(f, &asJSON, "json", "j", "print what the endpoints say as one JSON object")
 	f.IntVar(&limit, "limit", 20, "show at most this many client connections")
-	f.DurationVarP(&timeout, "timeout", "t", 5*time.Second, "wait this long for each answer")
-	f.StringVar(&c.tlsCA, "tls-ca", "", "trust the authority in this PEM `file` (default $NATS_CA)")
-	f.StringVar(&c.tlsCert, "tls-cert", "", "client certificate `file` (default $NATS_CERT)")
-	f.StringVar(&c.tlsKey, "tls-key", "", "client key `file` (default $NATS_KEY)")
-	addSwitch(f, &c.tlsInsecure, "tls-insecure", "", "do not verify the daemon's certificate")
 	return cmd
 }
 
@@ -121,19 +109,17 @@ type status struct {
 	leafz    leafz
 }
 
-func askStatus(ctx context.Context, base *url.URL, cfg *tls.Config, limit int, timeout time.Duration) (*status, error) {
-	client := &http.Client{Timeout: timeout, Transport: &http.Transport{TLSClientConfig: cfg}}
-	defer client.CloseIdleConnections()
+func askStatus(ctx context.Context, e *endpoints, limit int) (*status, error) {
 	s := &status{raw: map[string]json.RawMessage{}}
 	into := map[string]any{"varz": &s.varz, "connz": &s.connz, "routez": &s.routez, "gatewayz": &s.gatewayz, "leafz": &s.leafz}
 	for _, name := range statusEndpoints {
-		u := base.JoinPath(name)
+		query := url.Values{}
 		if name == "connz" {
-			u.RawQuery = "auth=true&limit=" + strconv.Itoa(max(limit, 1))
+			query = url.Values{"auth": {"true"}, "limit": {strconv.Itoa(max(limit, 1))}}
 		}
-		code, body, err := get(ctx, client, u)
+		code, body, err := e.get(ctx, name, query)
 		if err != nil {
-			return nil, askError(ctx, base, err)
+			return nil, err
 		}
 		if name == "healthz" && code != http.StatusNotFound {
 			s.healthy = code == http.StatusOK
@@ -145,12 +131,12 @@ func askStatus(ctx context.Context, base *url.URL, cfg *tls.Config, limit int, t
 		s.raw[name] = body
 		if p := into[name]; p != nil {
 			if err := json.Unmarshal(body, p); err != nil {
-				return nil, fmt.Errorf("%s answers in a way that is not understood: %w", u, err)
+				return nil, fmt.Errorf("%s/%s answers in a way that is not understood: %w", e.base.Redacted(), name, err)
 			}
 		}
 	}
 	if len(s.raw) == 0 {
-		return nil, exitf(ExitFailure, "%s serves none of a daemon's endpoints: is it the HTTP port?", base.Redacted())
+		return nil, exitf(ExitFailure, "%s serves none of a daemon's endpoints: is it the HTTP port?", e.base.Redacted())
 	}
 	return s, nil
 }
