@@ -75,9 +75,11 @@ func build(p *daemon.Process) error {
 		in.Drain(ctx)
 	}
 	p.Add(part)
-	if leafs != nil {
-		p.Add(daemon.ServicePart(daemon.Intake, "leaf listener", "leafnodes", scheme(p.Config.LeafNodes.TLS), leafs))
+	var leafTLS *config.TLS
+	if p.Config.LeafNodes != nil {
+		leafTLS = p.Config.LeafNodes.TLS
 	}
+	p.Add(daemon.ServicePart(daemon.Intake, "leaf listener", "leafnodes", scheme(leafTLS), leafs))
 	if routes != nil {
 		p.Add(daemon.ServicePart(daemon.Mesh, "cluster listener", "cluster", scheme(p.Config.Cluster.TLS), routes))
 	}

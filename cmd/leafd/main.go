@@ -47,8 +47,6 @@ func build(p *daemon.Process) error {
 	part := daemon.ServicePart(daemon.Intake, "client listener", "nats", "nats", clients)
 	part.Drain = in.Drain
 	p.Add(part)
-	if leafs != nil {
-		p.Add(daemon.ServicePart(daemon.Intake, "leaf links", "leafnodes", "nats", leafs))
-	}
+	p.Add(daemon.ServicePart(daemon.Intake, "leaf links", "leafnodes", "nats", leafs))
 	return nil
 }

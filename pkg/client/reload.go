@@ -134,6 +134,9 @@ func (c *conn) review(r *auth.Review) bool {
 	c.mu.Lock()
 	id, o, strangers := c.identity, c.options, c.subs.len() > 0
 	c.mu.Unlock()
+	if n := c.news.Load(); n != nil && n.id != nil {
+		id = n.id // which it is about to be
+	}
 	if id == nobody {
 		// It has shown nothing yet, and will have to if that is wanted now.
 		if strangers && c.s.set.Load().policy.Required {

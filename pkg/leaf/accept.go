@@ -53,7 +53,7 @@ func (s *Service) shed(nc net.Conn, retry time.Duration) {
 // ends it.
 func (l *conn) openAccepted(info *wire.LeafInfo) *ending {
 	s := l.svc
-	end := time.Now().Add(s.settings.HandshakeTimeout)
+	end := time.Now().Add(s.set().HandshakeTimeout)
 	first, e := l.tlsFirst(end)
 	if e != nil {
 		return e
@@ -61,21 +61,21 @@ func (l *conn) openAccepted(info *wire.LeafInfo) *ending {
 	l.toldURLs = s.toldURLs.Load()
 	*info = s.listenInfo()
 	info.ClientID, info.Nonce = l.id, l.nonce
-	info.Compression = string(compressionMode(s.settings.Compression))
+	info.Compression = string(compressionMode(s.set().Compression))
 	sent := time.Now()
 	l.c.WriteFlush(wire.AppendInfo(nil, info))
-	if s.tls != nil && !first {
+	if s.set().tls != nil && !first {
 		if e := l.serverTLS(end); e != nil {
 			return e
 		}
 	}
-	authBy := earlier(sent.Add(s.settings.Auth.Timeout), end)
+	authBy := earlier(sent.Add(s.set().Auth.Timeout), end)
 	verb, arg, e := l.firstLine(authBy)
 	if e != nil {
 		return e
 	}
 	if verb == "INFO" {
-		authBy = earlier(time.Now().Add(s.settings.Auth.Timeout), end)
+		authBy = earlier(time.Now().Add(s.set().Auth.Timeout), end)
 		if e := l.acceptCompression(arg, info, time.Since(sent)); e != nil {
 			return e
 		}
@@ -100,7 +100,7 @@ func (l *conn) openAccepted(info *wire.LeafInfo) *ending {
 	if p := l.ident.Permissions; p != nil && p.Source != nil {
 		info.Import, info.Export = wirePermission(p.Source.Subscribe), wirePermission(p.Source.Publish)
 	}
-	if least := s.settings.MinVersion; least != "" && !atLeast(connect.Version, least) {
+	if least := s.set().MinVersion; least != "" && !atLeast(connect.Version, least) {
 		// Reference leaf nodes look for the text only after this INFO.
 		l.c.WriteFlush(wire.AppendInfo(nil, info))
 		return ended(wire.ReasonMinimumVersion, wire.TextMinVersion(least))
@@ -119,10 +119,10 @@ func earlier(a, b time.Time) time.Time {
 // the peer begins with it within the fallback delay.
 func (l *conn) tlsFirst(end time.Time) (done bool, e *ending) {
 	s := l.svc
-	if s.tls == nil {
+	if s.set().tls == nil {
 		return false, nil
 	}
-	switch h := s.settings.TLS.HandshakeFirst; h.Mode {
+	switch h := s.set().TLS.HandshakeFirst; h.Mode {
 	case config.HandshakeOn:
 	case config.HandshakeAuto:
 		wait := time.Now().Add(orElse(h.Fallback, defaultFallback))
@@ -139,8 +139,8 @@ func (l *conn) tlsFirst(end time.Time) (done bool, e *ending) {
 }
 
 func (l *conn) serverTLS(end time.Time) *ending {
-	limit := min(tlsTimeout(l.svc.settings.TLS), time.Until(end))
-	if err := l.c.StartTLS(l.svc.tls, true, limit); err != nil {
+	limit := min(tlsTimeout(l.svc.set().TLS), time.Until(end))
+	if err := l.c.StartTLS(l.svc.set().tls, true, limit); err != nil {
 		return tlsEnding(err, false)
 	}
 	return nil
@@ -170,7 +170,7 @@ func (l *conn) firstLine(by time.Time) (string, []byte, *ending) {
 
 // acceptCompression handles the INFO with which a peer takes part in the negotiation.
 func (l *conn) acceptCompression(arg []byte, info *wire.LeafInfo, rtt time.Duration) *ending {
-	own := compressionMode(l.svc.settings.Compression)
+	own := compressionMode(l.svc.set().Compression)
 	var theirs wire.LeafInfo
 	if !offers(own) {
 		return ended(wire.ReasonProtocolViolation, wire.TextAuthViolation)
@@ -193,7 +193,7 @@ func (l *conn) acceptCompression(arg []byte, info *wire.LeafInfo, rtt time.Durat
 	if l.rtt > 0 {
 		rtt = l.rtt // the kernel's: without what our scheduling adds
 	}
-	if e := l.compress(effective(chosen, rtt, l.svc.settings.Compression), finishLimit); e != nil {
+	if e := l.compress(effective(chosen, rtt, l.svc.set().Compression), finishLimit); e != nil {
 		return e
 	}
 	l.c.WriteFlush(wire.AppendInfo(nil, info))
@@ -217,9 +217,10 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 		Kind: config.LeafNode, User: c.User, Pass: c.Pass, Token: c.Token,
 		NKey: c.NKey, Sig: c.Sig, JWT: c.JWT, ProxySig: c.ProxySig, Nonce: l.nonce,
 		TLS: l.c.TLSState(), Remote: l.c.RemoteAddr(),
-		MapCertificate: s.settings.TLS != nil && s.settings.TLS.VerifyAndMap,
+		MapCertificate: s.set().TLS != nil && s.set().TLS.VerifyAndMap,
 		ID:             l.id, Name: c.Name, Version: c.Version,
 	}
+	l.judged = s.generation()
 	ident, err := s.opts.Auth.Authenticate(creds)
 	if errors.Is(err, auth.ErrUnavailable) {
 		return silent(wire.ReasonMissingAccount, "%v", err)
@@ -231,20 +232,20 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 		return ended(wire.ReasonClusterNamesIdentical, wire.TextSameClusterName)
 	}
 	l.hub = !c.Hub
-	l.ident = ident
+	l.ident, l.creds = ident, creds
 	l.peer = peer{
 		id: c.ServerID, name: orText(c.Name, c.ServerID), version: c.Version, cluster: c.Cluster,
-		account: c.RemoteAccount, headers: c.Headers, isolated: c.Isolate || s.settings.Isolate, ours: c.Leaf != nil,
+		account: c.RemoteAccount, headers: c.Headers, isolated: c.Isolate || s.set().Isolate, ours: c.Leaf != nil,
 	}
 	if l.level == "" {
-		l.setCompression(acceptedMode(s.settings.Compression, c.CompressMode))
+		l.setCompression(acceptedMode(s.set().Compression, c.CompressMode))
 	}
 	l.acct = s.account(orText(ident.Account, config.DefaultAccount))
 	l.denyPub = c.DenyPub
 	l.rules.Store(hubRules(ident.Permissions, c.DenyPub))
 	l.answers = auth.NewResponses(ident.Permissions)
 	l.parser = wire.PeerParser{
-		Dialect: wire.DialectLeaf, MaxControlLine: s.opts.maxLine(), MaxPayload: int(s.maxPayload()),
+		Dialect: wire.DialectLeaf, MaxControlLine: s.set().maxLine(), MaxPayload: int(s.maxPayload()),
 	}
 	l.parser.MaxPayload = int(max(1, s.payloadLimit(l.acct.Account, ident))) // 0 is no limit to a parser
 	l.maxSubs.Store(subsLimit(l.acct.Account, ident))

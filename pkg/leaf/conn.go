@@ -32,9 +32,11 @@ type conn struct {
 	peer     peer
 	acct     *account
 	ident    *auth.Identity
-	detach   func()   // from who admitted the peer; nil: nobody wants to know
-	denyPub  []string // what the peer wants not to be sent
-	watching bool     // it is told of our interest; the account's lock
+	creds    *auth.Credentials // by which it was found
+	judged   uint64            // generation of the users then
+	detach   func()            // from who admitted the peer; nil: nobody wants to know
+	denyPub  []string          // what the peer wants not to be sent
+	watching bool              // it is told of our interest; the account's lock
 
 	port    *broker.Port
 	inlet   *broker.Inlet
@@ -67,9 +69,11 @@ type conn struct {
 	dropped   atomic.Int64
 	denied    atomic.Int64
 
-	mu  sync.Mutex
-	up  bool // Serve runs: the read deadline wakes it
-	end *ending
+	mu    sync.Mutex
+	up    bool              // Serve runs: the read deadline wakes it
+	shown *auth.Credentials // creds, once others may look at the identity
+	now   *auth.Identity    // whose permissions hold: ident, or another since
+	end   *ending
 }
 
 // peer is what the other side said of itself.
@@ -196,8 +200,8 @@ func (l *conn) bind(before func()) *ending {
 	l.c.Flush()
 	l.pinger = link.StartPinger(link.PingerOptions{
 		First: firstPing,
-		Every: l.svc.settings.PingInterval,
-		Max:   l.svc.settings.PingMax,
+		Every: l.svc.set().PingInterval,
+		Max:   l.svc.set().PingMax,
 		Send:  func() { l.c.WriteFlush([]byte("PING\r\n")) },
 		Stale: func() { l.stop(ended(wire.ReasonStale, wire.TextStale)) },
 		Busy:  l.quiet,

@@ -18,8 +18,8 @@ import (
 // time limit: a path that dies in any of them is noticed (leafnodes 22).
 func (l *conn) openDialed(u *url.URL) *ending {
 	r, start := l.remote, time.Now()
-	end := start.Add(l.svc.settings.HandshakeTimeout)
-	firstBy := earlier(start.Add(orElse(r.cfg.FirstInfoTimeout, defaultFirstInfo)), end)
+	end := start.Add(l.svc.set().HandshakeTimeout)
+	firstBy := earlier(start.Add(orElse(r.cfg().FirstInfoTimeout, defaultFirstInfo)), end)
 	secure := false
 	if r.tlsFirst() {
 		if e := l.clientTLS(u, end); e != nil {
@@ -57,7 +57,7 @@ func (l *conn) firstInfo(by time.Time, secure bool) (*wire.LeafInfo, *ending) {
 	verb, arg, e := l.line(by)
 	if e == errTimeout {
 		r := l.remote
-		e = silent(wire.ReasonReadError, "no INFO within %s", orElse(r.cfg.FirstInfoTimeout, defaultFirstInfo))
+		e = silent(wire.ReasonReadError, "no INFO within %s", orElse(r.cfg().FirstInfoTimeout, defaultFirstInfo))
 		if !secure {
 			e.detail += ": the hub may want TLS first (handshake_first)"
 			r.suspectTLSFirst()
@@ -98,7 +98,7 @@ func (l *conn) upgrade(u *url.URL, info *wire.LeafInfo, end time.Time) (bool, *e
 	switch {
 	case info.TLSRequired:
 		return true, l.clientTLS(u, end)
-	case r.cfg.TLS != nil || r.tlsSeen:
+	case r.cfg().TLS != nil || r.tlsSeen:
 		e := silent(wire.ReasonTLSHandshake,
 			"TLS is required for this remote, but the hub does not offer it: set up TLS there or remove the tls block here")
 		e.cause = causeRefused
@@ -114,7 +114,7 @@ func (l *conn) clientTLS(u *url.URL, end time.Time) *ending {
 	if err != nil {
 		return &ending{reason: wire.ReasonTLSHandshake, detail: err.Error(), cause: causeRefused}
 	}
-	err = l.c.StartTLS(cfg, false, min(tlsTimeout(r.cfg.TLS), time.Until(end)))
+	err = l.c.StartTLS(cfg, false, min(tlsTimeout(r.cfg().TLS), time.Until(end)))
 	if err == nil {
 		r.tlsSeen = true
 		return nil
@@ -135,7 +135,7 @@ func (l *conn) clientTLS(u *url.URL, end time.Time) *ending {
 // writer.
 func (l *conn) offerCompression(info *wire.LeafInfo, end time.Time) (wire.CompressionMode, *ending) {
 	r := l.remote
-	own := compressionMode(r.cfg.Compression)
+	own := compressionMode(r.cfg().Compression)
 	if own == "" {
 		own = wire.CompressionS2Auto
 	}
@@ -158,11 +158,11 @@ func (l *conn) offerCompression(info *wire.LeafInfo, end time.Time) (wire.Compre
 	mine.ClientID, mine.Compression = info.ClientID, string(own)
 	l.c.WriteFlush(wire.AppendInfo(nil, &mine))
 	l.auto = chosen == wire.CompressionS2Auto
-	mode := effective(chosen, l.rtt, r.cfg.Compression)
+	mode := effective(chosen, l.rtt, r.cfg().Compression)
 	if e := l.compress(mode, time.Until(end)); e != nil {
 		return "", e
 	}
-	by := earlier(time.Now().Add(orElse(r.cfg.FirstInfoTimeout, defaultFirstInfo)+4*l.rtt), end)
+	by := earlier(time.Now().Add(orElse(r.cfg().FirstInfoTimeout, defaultFirstInfo)+4*l.rtt), end)
 	verb, arg, e := l.line(by)
 	switch {
 	case e == errTimeout:
@@ -187,7 +187,7 @@ func (r *remote) connectLine(u *url.URL, info *wire.LeafInfo, mode wire.Compress
 	return &wire.LeafConnect{
 		Version: version.Protocol, ServerID: s.opts.Server.ID, Name: s.opts.Server.Name, Cluster: s.ownCluster(),
 		NKey: proof.NKey, JWT: proof.JWT, Sig: proof.Sig, User: proof.User, Pass: proof.Pass, Token: proof.Token,
-		Hub: r.cfg.Hub, Headers: info.Headers, DenyPub: r.cfg.DenyImports, Isolate: r.cfg.RequestIsolation,
+		Hub: r.cfg().Hub, Headers: info.Headers, DenyPub: r.cfg().DenyImports, Isolate: r.cfg().RequestIsolation,
 		CompressMode: string(mode), RemoteAccount: r.account(), Proto: leafProto,
 		Leaf: &wire.LeafHints{Banyan: version.Version},
 	}, nil
@@ -198,11 +198,11 @@ func (r *remote) connectLine(u *url.URL, info *wire.LeafInfo, mode wire.Compress
 // remote's.
 func (r *remote) credentials(u *url.URL) Credentials {
 	if f := r.svc.opts.Credentials; f != nil {
-		if c := f(r.cfg); c != nil {
+		if c := f(r.cfg()); c != nil {
 			return c
 		}
 	}
-	p := Proof{User: r.cfg.User, Pass: string(r.cfg.Password)}
+	p := Proof{User: r.cfg().User, Pass: string(r.cfg().Password)}
 	if ui := r.addrs.user(u); ui != nil {
 		if pass, ok := ui.Password(); ok {
 			p = Proof{User: ui.Username(), Pass: pass}
@@ -211,10 +211,10 @@ func (r *remote) credentials(u *url.URL) Credentials {
 		}
 	}
 	switch {
-	case r.cfg.Credentials != "":
-		return credentialsFile{r.cfg.Credentials, p}
-	case r.cfg.Seed != "":
-		return keySeed{r.cfg.Seed, p}
+	case r.cfg().Credentials != "":
+		return credentialsFile{r.cfg().Credentials, p}
+	case r.cfg().Seed != "":
+		return keySeed{r.cfg().Seed, p}
 	}
 	return fixed(p)
 }
@@ -222,17 +222,17 @@ func (r *remote) credentials(u *url.URL) Credentials {
 // describe notes what is known of the hub before it has answered CONNECT.
 func (l *conn) describe(info *wire.LeafInfo, c *wire.LeafConnect) {
 	r := l.remote
-	l.hub = r.cfg.Hub
+	l.hub = r.cfg().Hub
 	l.acct = l.svc.account(r.account())
 	l.nonce = info.Nonce
 	l.peer = peer{
 		id: info.ServerID, name: orText(info.ServerName, info.ServerID), version: info.Version, cluster: info.Cluster,
-		headers: c.Headers, maxPayload: int(info.MaxPayload), isolated: r.cfg.Isolate, ours: info.Banyan != "",
+		headers: c.Headers, maxPayload: int(info.MaxPayload), isolated: r.cfg().Isolate, ours: info.Banyan != "",
 	}
-	l.rules.Store(spokeRules(info, r.cfg.DenyImports, r.cfg.DenyExports))
+	l.rules.Store(spokeRules(info, r.cfg().DenyImports, r.cfg().DenyExports))
 	l.answers = auth.NewResponses(nil)
 	l.parser = wire.PeerParser{
-		Dialect: wire.DialectLeaf, MaxControlLine: l.svc.opts.maxLine(), MaxPayload: int(l.svc.maxPayload()),
+		Dialect: wire.DialectLeaf, MaxControlLine: l.svc.set().maxLine(), MaxPayload: int(l.svc.maxPayload()),
 	}
 }
 
@@ -262,7 +262,7 @@ func (l *conn) connectInfo(end time.Time) *ending {
 				continue
 			}
 			l.peer.account = info.RemoteAccount
-			l.rules.Store(spokeRules(&info, l.remote.cfg.DenyImports, l.remote.cfg.DenyExports))
+			l.rules.Store(spokeRules(&info, l.remote.cfg().DenyImports, l.remote.cfg().DenyExports))
 			l.remote.told(&info)
 			return nil
 		default:
@@ -282,7 +282,7 @@ func (l *conn) laterInfo(arg []byte) *ending {
 	}
 	l.remote.told(&info)
 	if info.Import != nil || info.Export != nil {
-		l.setRules(spokeRules(&info, l.remote.cfg.DenyImports, l.remote.cfg.DenyExports))
+		l.setRules(spokeRules(&info, l.remote.cfg().DenyImports, l.remote.cfg().DenyExports))
 	}
 	return nil
 }
@@ -290,10 +290,10 @@ func (l *conn) laterInfo(arg []byte) *ending {
 // tlsConfig is made for each connection, of the material that is current.
 func (r *remote) tlsConfig(name string) (*tls.Config, error) {
 	t := config.TLS{}
-	if r.cfg.TLS != nil {
-		t = *r.cfg.TLS
+	if r.cfg().TLS != nil {
+		t = *r.cfg().TLS
 	}
-	if own := r.svc.settings.TLS; len(t.PinnedCerts) == 0 && own != nil {
+	if own := r.svc.set().TLS; len(t.PinnedCerts) == 0 && own != nil {
 		t.PinnedCerts = own.PinnedCerts
 	}
 	cfg, err := t.Client(name)

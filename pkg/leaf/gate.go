@@ -3,6 +3,8 @@ package leaf
 import (
 	"sync"
 	"time"
+
+	"github.com/banyanmq/banyan/pkg/config"
 )
 
 // gate counts links that are opening: each costs a handshake, and more of them at a time than
@@ -19,6 +21,15 @@ type gate struct {
 // busyRetry is how long those wait who come in too great a number: as many as may be
 // opening at a time are open by then, with time to spare.
 const busyRetry = 2 * time.Second
+
+// limitRate sets how many are let in each second.
+func (g *gate) limitRate(t *config.TLS) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.rate = 0; t != nil {
+		g.rate = t.ConnectionRateLimit
+	}
+}
 
 // enter lets one more in; release, which may be called twice, lets it out. With busy > 0 it
 // is to come back after that time.

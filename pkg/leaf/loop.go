@@ -64,4 +64,4 @@ func (a *account) cutLoop(l *conn) (other *conn, stays bool) {
 }
 
 // rank is the place of the remote in the settings.
-func (r *remote) rank() int { return slices.Index(r.svc.remotes, r) }
+func (r *remote) rank() int { return slices.Index(r.svc.remoteList(), r) }

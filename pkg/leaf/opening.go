@@ -15,7 +15,7 @@ import (
 
 // line reads one line of the opening. What a timeout means, the caller knows.
 func (l *conn) line(deadline time.Time) (verb string, arg []byte, e *ending) {
-	b, err := l.c.ReadLine(l.svc.opts.maxLine(), deadline)
+	b, err := l.c.ReadLine(l.svc.set().maxLine(), deadline)
 	switch {
 	case errors.Is(err, transport.ErrLineTooLong):
 		return "", nil, violation(wire.ErrControlLine)
@@ -60,10 +60,10 @@ func (s *Service) baseInfo() wire.LeafInfo {
 func (s *Service) listenInfo() wire.LeafInfo {
 	info := s.baseInfo()
 	info.Host, info.Port = s.host, s.port
-	info.IP = s.address
+	info.IP = s.set().address
 	info.AuthRequired = true
 	info.InfoOnConnect = true
-	if t := s.settings.TLS; t != nil {
+	if t := s.set().TLS; t != nil {
 		info.TLSRequired = true
 		info.TLSVerify = t.Verify || t.VerifyAndMap
 	}
@@ -122,9 +122,9 @@ func (l *conn) setCompression(m wire.CompressionMode) {
 
 // adaptCompression chooses the level anew from a measured round trip.
 func (l *conn) adaptCompression(rtt time.Duration, ok bool) {
-	c := l.svc.settings.Compression
+	c := l.svc.set().Compression
 	if l.remote != nil {
-		c = l.remote.cfg.Compression
+		c = l.remote.cfg().Compression
 	}
 	if !ok || !l.auto || !l.level.Compresses() {
 		return

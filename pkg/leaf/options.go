@@ -8,7 +8,6 @@ import (
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
-	"github.com/banyanmq/banyan/pkg/wire"
 )
 
 // Options of a Service.
@@ -20,6 +19,8 @@ type Options struct {
 	Auth auth.Authenticator
 	// Penalties delay the answers to failed logins; nil: no delays.
 	Penalties *auth.Penalties
+	// Judge says what becomes of links when those who may log in change; nil: nothing.
+	Judge auth.Judge
 	// LeafURLs is the listen addresses of this cluster's members for leaf nodes,
 	// as told to them; nil: only our own.
 	LeafURLs *link.URLs
@@ -145,42 +146,9 @@ func orElse(d, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// settings returns a copy of the block with defaults filled in.
-func (o *Options) settings() config.LeafNodes {
-	s := *o.Settings
-	s.Reconnect = orElse(s.Reconnect, defaultReconnect)
-	s.ReconnectSpread = orElse(s.ReconnectSpread, defaultSpread)
-	s.ReconnectMax = orElse(s.ReconnectMax, defaultReconnectMax)
-	s.DialTimeout = orElse(s.DialTimeout, defaultDialTimeout)
-	s.HandshakeTimeout = orElse(s.HandshakeTimeout, defaultHandshake)
-	s.PingInterval = orElse(s.PingInterval, orElse(o.Limits.PingInterval, defaultPingInterval))
-	if s.PingMax <= 0 {
-		s.PingMax = defaultPingMax
-	}
-	s.WriteDeadline = orElse(s.WriteDeadline, o.Limits.WriteDeadline)
-	if s.Auth.Timeout <= 0 {
-		s.Auth.Timeout = defaultAuthTimeout
-		if s.TLS != nil {
-			s.Auth.Timeout = tlsTimeout(s.TLS) + time.Second
-		}
-	}
-	if s.Compression.Mode == "" {
-		s.Compression.Mode = config.CompressionS2Auto
-	}
-	return s
-}
-
 func tlsTimeout(t *config.TLS) time.Duration {
 	if t == nil {
 		return defaultTLSTimeout
 	}
 	return orElse(t.Timeout, defaultTLSTimeout)
-}
-
-// maxLine is the longest line that a peer may send.
-func (o *Options) maxLine() int {
-	if o.Limits.MaxControlLine <= 0 {
-		return wire.DefaultMaxPeerControlLine
-	}
-	return 16 * o.Limits.MaxControlLine
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/config"
@@ -18,10 +19,14 @@ import (
 // remote is one hub to dial, with the goroutine that does it.
 type remote struct {
 	svc  *Service
-	cfg  *config.LeafRemote
+	conf atomic.Pointer[config.LeafRemote]
 	name string
 	log  *logging.Logger
 	wake chan struct{} // a wait is cut short
+
+	// Guarded by Service.mu.
+	cancel context.CancelFunc // nil unless dialed
+	ended  chan struct{}      // closed when run has ended
 
 	// Of the goroutine.
 	addrs    *addresses
@@ -33,6 +38,7 @@ type remote struct {
 
 	mu      sync.Mutex
 	state   RemoteState
+	final   RemoteState // once it is not dialed any more
 	url     string
 	tries   int
 	lastErr string
@@ -49,11 +55,12 @@ type remote struct {
 
 func newRemote(s *Service, cfg *config.LeafRemote) *remote {
 	r := &remote{
-		svc: s, cfg: cfg, name: cfg.Name, wake: make(chan struct{}, 1),
+		svc: s, name: cfg.Name, wake: make(chan struct{}, 1),
 		addrs:    newAddresses(cfg.URLs, cfg.NoRandomize),
 		sessions: tls.NewLRUClientSessionCache(8),
 		state:    RemoteDialing,
 	}
+	r.conf.Store(cfg)
 	if r.name == "" {
 		r.name = fmt.Sprintf("%v", hosts(cfg.URLs))
 	}
@@ -67,7 +74,10 @@ func newRemote(s *Service, cfg *config.LeafRemote) *remote {
 	return r
 }
 
-func (r *remote) account() string { return orText(r.cfg.Account, config.DefaultAccount) }
+// cfg is what the settings say of the remote now.
+func (r *remote) cfg() *config.LeafRemote { return r.conf.Load() }
+
+func (r *remote) account() string { return orText(r.cfg().Account, config.DefaultAccount) }
 
 func (r *remote) label() string {
 	if r == nil {
@@ -90,22 +100,22 @@ func (r *remote) noteRTT(d time.Duration) {
 
 // tlsFirst tells whether the next connection begins with TLS.
 func (r *remote) tlsFirst() bool {
-	if r.cfg.TLS == nil {
+	if r.cfg().TLS == nil {
 		return false
 	}
 	guess := r.guess
 	r.guess = false
-	return r.cfg.TLS.HandshakeFirst.Mode == config.HandshakeOn || guess
+	return r.cfg().TLS.HandshakeFirst.Mode == config.HandshakeOn || guess
 }
 
 // suspectTLSFirst makes the next attempt begin with TLS, once.
-func (r *remote) suspectTLSFirst() { r.guess = r.cfg.TLS != nil }
+func (r *remote) suspectTLSFirst() { r.guess = r.cfg().TLS != nil }
 
 // told takes what an INFO says of other hubs and of the hub's plans.
 func (r *remote) told(info *wire.LeafInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if info.LeafURLs != nil && r.cfg.IgnoreDiscovered != config.Yes {
+	if info.LeafURLs != nil && r.cfg().IgnoreDiscovered != config.Yes {
 		r.gossip, r.news = info.LeafURLs, true
 	}
 	if h := info.Hub; h != nil && (h.RetryAfterMS > 0 || h.SpreadMS > 0) {
@@ -136,12 +146,17 @@ func (r *remote) run(ctx context.Context) {
 		r.tried = 0
 		r.wait(ctx, r.back.next(r.policy(), a, r.svc.random))
 	}
-	r.set(RemoteStopped, func() { r.next = time.Time{} })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next = time.Time{}
+	if r.state = r.final; r.state == "" {
+		r.state = RemoteStopped
+	}
 }
 
 func (r *remote) policy() policy {
-	s := &r.svc.settings
-	return policy{base: s.Reconnect, max: s.ReconnectMax, spread: orElse(r.cfg.ReconnectSpread, s.ReconnectSpread)}
+	s := r.svc.set()
+	return policy{base: s.Reconnect, max: s.ReconnectMax, spread: orElse(r.cfg().ReconnectSpread, s.ReconnectSpread)}
 }
 
 func random(n time.Duration) time.Duration {
@@ -154,7 +169,7 @@ func random(n time.Duration) time.Duration {
 // connect makes one attempt and serves the link until it ends.
 func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duration) {
 	d := net.Dialer{
-		Timeout:         orElse(r.cfg.DialTimeout, r.svc.settings.DialTimeout),
+		Timeout:         orElse(r.cfg().DialTimeout, r.svc.set().DialTimeout),
 		KeepAliveConfig: net.KeepAliveConfig{Enable: false},
 		KeepAlive:       -1,
 	}
@@ -168,6 +183,11 @@ func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duratio
 		return silent(wire.ReasonServerShutdown, "%v", err), 0
 	}
 	defer r.svc.forget(l)
+	defer context.AfterFunc(ctx, func() {
+		if r.svc.ctx.Err() == nil { // the remote was taken away
+			l.Close(wire.ReasonClientClosed)
+		}
+	})()
 	if e := l.openDialed(u); e != nil {
 		e = l.fail(e)
 		l.close(e)
@@ -179,7 +199,7 @@ func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duratio
 	r.tried = 0
 	gone, stop := context.WithCancel(ctx)
 	defer stop()
-	if r.cfg.NoRandomize && u.Host != r.cfg.URLs[0].Host {
+	if r.cfg().NoRandomize && u.Host != r.cfg().URLs[0].Host {
 		r.svc.wg.Go(func() { r.watchPreferred(gone, l) })
 	}
 	e := l.serve(nil)
@@ -207,8 +227,8 @@ func (r *remote) watchPreferred(ctx context.Context, l *conn) {
 		if !idle {
 			continue
 		}
-		d := net.Dialer{Timeout: r.svc.settings.DialTimeout}
-		nc, err := d.DialContext(ctx, "tcp", r.cfg.URLs[0].Host)
+		d := net.Dialer{Timeout: r.svc.set().DialTimeout}
+		nc, err := d.DialContext(ctx, "tcp", r.cfg().URLs[0].Host)
 		if err != nil {
 			continue
 		}
@@ -236,9 +256,9 @@ func (r *remote) finished(e *ending, up time.Duration) attempt {
 	news := r.lastErr != e.Error()
 	r.tries++
 	r.lastErr, r.failed = e.Error(), time.Now()
-	every := r.svc.opts.ConnectReports
+	every := r.svc.set().connectReports
 	if r.rtt > 0 {
-		every = r.svc.opts.ReconnectReports
+		every = r.svc.set().reconnectReports
 	}
 	if news || every > 0 && r.tries%every == 0 {
 		r.log.Errorf("Error trying to connect as leafnode to remote server %q (attempt %d): %s", r.url, r.tries, e)
@@ -286,7 +306,7 @@ func (r *remote) status() RemoteStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := RemoteStatus{
-		Name: r.name, URLs: hosts(r.cfg.URLs), Learned: r.learned, Account: r.account(), State: r.state, URL: r.url,
+		Name: r.name, URLs: hosts(r.cfg().URLs), Learned: r.learned, Account: r.account(), State: r.state, URL: r.url,
 		Attempts: r.tries, LastErr: r.lastErr, FailedAt: r.failed, NextDial: r.next, UpSince: r.upSince, RTT: r.rtt,
 	}
 	if r.state != RemoteWaiting {

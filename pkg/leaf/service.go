@@ -2,7 +2,6 @@ package leaf
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
@@ -25,17 +24,14 @@ import (
 // Service is the leaf links of one process. Make it with New.
 type Service struct {
 	opts     Options
-	settings config.LeafNodes
-	tls      *tls.Config // of the listener, nil without TLS
+	state    atomic.Pointer[state]
 	gate     gate
-	remotes  []*remote
 	random   func(time.Duration) time.Duration // uniform in [0, n]
 	failBack time.Duration                     // until a remote looks for its preferred hub again
 
-	ln      *link.Listener
-	host    string // as told in INFO
-	port    int
-	address string // host:port where leaf nodes reach us
+	ln   *link.Listener
+	host string // as told in INFO
+	port int
 
 	toldURLs atomic.Int64 // counts changes of the addresses that leaf nodes are told
 
@@ -46,6 +42,8 @@ type Service struct {
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	accounts map[string]*account
+	remotes  []*remote
+	started  bool
 	closed   bool
 	draining bool
 }
@@ -59,40 +57,38 @@ func New(o Options) *Service {
 		o.Log = logging.Discard()
 	}
 	s := &Service{opts: o, conns: make(map[*conn]struct{}), accounts: make(map[string]*account)}
-	s.settings = o.settings()
+	s.state.Store(o.state(o.Settings, o.Limits, o.ConnectReports, o.ReconnectReports))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.random, s.failBack = random, defaultFailBack
 	s.gate.limit = o.MaxHandshakes
-	if t := s.settings.TLS; t != nil {
+	if t := s.set().TLS; t != nil {
 		s.gate.rate = t.ConnectionRateLimit
 	}
 	if s.gate.limit <= 0 {
 		s.gate.limit = handshakesPerCPU * runtime.GOMAXPROCS(0)
 	}
-	for i := range s.settings.Remotes {
-		s.remotes = append(s.remotes, newRemote(s, &s.settings.Remotes[i]))
+	for i := range s.set().Remotes {
+		s.remotes = append(s.remotes, newRemote(s, &s.set().Remotes[i]))
 	}
 	return s
 }
 
 // Start opens the listener, if there is to be one, and begins to dial.
 func (s *Service) Start() error {
-	if s.settings.Enabled() {
+	if s.set().Enabled() {
 		if err := s.listen(); err != nil {
 			return err
 		}
 	}
-	for _, r := range s.remotes {
-		if len(r.cfg.URLs) == 0 {
-			return fmt.Errorf("leaf node remote %q has no url: give at least one", r.name)
-		}
+	if err := checkRemotes(s.set().Remotes); err != nil {
+		return err
 	}
+	s.mu.Lock()
+	s.started = true
 	for _, r := range s.remotes {
-		if r.cfg.Disabled {
-			continue
-		}
-		s.wg.Go(func() { r.run(s.ctx) })
+		s.dialLocked(r)
 	}
+	s.mu.Unlock()
 	if s.opts.LeafURLs != nil {
 		s.opts.LeafURLs.Watch(s.tellURLs)
 	}
@@ -101,15 +97,17 @@ func (s *Service) Start() error {
 }
 
 func (s *Service) listen() error {
-	if t := s.settings.TLS; t != nil {
+	next := new(state)
+	*next = *s.set()
+	if t := s.set().TLS; t != nil {
 		cfg, err := t.Server()
 		if err != nil {
 			return fmt.Errorf("leafnodes: %w", err)
 		}
 		cfg.DynamicRecordSizingDisabled = true
-		s.tls = cfg
+		next.tls = cfg
 	}
-	ln, err := link.Listen(s.settings.Host, s.settings.Port)
+	ln, err := link.Listen(s.set().Host, s.set().Port)
 	if err != nil {
 		return err
 	}
@@ -118,19 +116,15 @@ func (s *Service) listen() error {
 	if ln.Addr().IP.IsUnspecified() {
 		s.host = reachable()
 	}
-	s.address = net.JoinHostPort(s.host, strconv.Itoa(s.port))
-	if a := s.settings.Advertise; a != "" {
-		host, port, err := net.SplitHostPort(a)
-		if err != nil {
-			host, port = a, strconv.Itoa(s.port)
-		}
-		s.address = net.JoinHostPort(host, port)
-		s.opts.Log.Noticef("Advertise address for leafnode is set to %s", s.address)
+	next.address = s.addressOf(next)
+	if next.Advertise != "" {
+		s.opts.Log.Noticef("Advertise address for leafnode is set to %s", next.address)
 	}
-	if u := s.opts.LeafURLs; u != nil && !s.settings.NoAdvertise {
-		u.SetOwn([]string{s.address})
+	s.state.Store(next)
+	if u := s.opts.LeafURLs; u != nil && !s.set().NoAdvertise {
+		u.SetOwn([]string{s.set().address})
 	}
-	s.opts.Log.Noticef("Listening for leafnode connections on %s", net.JoinHostPort(s.settings.Host, strconv.Itoa(s.port)))
+	s.opts.Log.Noticef("Listening for leafnode connections on %s", net.JoinHostPort(s.set().Host, strconv.Itoa(s.port)))
 	ln.Serve(s.accept, func(err error) { s.opts.Log.Errorf("Error accepting leaf nodes: %v", err) })
 	return nil
 }
@@ -229,7 +223,7 @@ func (s *Service) Drain(ctx context.Context, over time.Duration) {
 // Retry makes remotes that wait dial at once: the network has changed, or what they
 // prove themselves with.
 func (s *Service) Retry() {
-	for _, r := range s.remotes {
+	for _, r := range s.remoteList() {
 		r.retry()
 	}
 }
@@ -237,7 +231,7 @@ func (s *Service) Retry() {
 // Links is the state of each remote, up or down.
 func (s *Service) Links() []RemoteStatus {
 	var all []RemoteStatus
-	for _, r := range s.remotes {
+	for _, r := range s.remoteList() {
 		all = append(all, r.status())
 	}
 	return all
@@ -255,8 +249,8 @@ func (s *Service) newConn(nc net.Conn, r *remote) (*conn, error) {
 	l.log = s.opts.Log.WithPrefix(fmt.Sprintf("%s - lid:%d", nc.RemoteAddr(), l.id))
 	l.rules.Store(&rules{})
 	c, err := transport.New(nc, transport.Options{
-		WriteDeadline: s.settings.WriteDeadline,
-		WriteRetry:    s.settings.WriteTimeout != config.WriteTimeoutClose,
+		WriteDeadline: s.set().WriteDeadline,
+		WriteRetry:    s.set().WriteTimeout != config.WriteTimeoutClose,
 		OnSlow:        func() { l.log.RateLimitedWarnf("Slow Consumer Detected: the other side takes data slowly") },
 	})
 	if err != nil {
@@ -300,14 +294,14 @@ func (s *Service) account(name string) *account {
 // ownCluster is the cluster's name towards peers: a server alone that dials hubs is a cluster
 // of one by its own name (leafnodes 2.3).
 func (s *Service) ownCluster() string {
-	if name, _ := s.opts.Server.Cluster(); name != "" || len(s.remotes) == 0 {
+	if name, _ := s.opts.Server.Cluster(); name != "" || len(s.set().Remotes) == 0 {
 		return name
 	}
 	return s.opts.Server.Name
 }
 
 func (s *Service) maxPayload() int64 {
-	switch p := s.opts.Limits.MaxPayload; {
+	switch p := s.set().limits.MaxPayload; {
 	case p < 0:
 		return math.MaxInt32
 	case p == 0:
@@ -322,20 +316,20 @@ const defaultMaxPayload = 1 << 20
 // leafURLs is never empty while there is a listener: old leaf nodes take INFO without it
 // for that of another port.
 func (s *Service) leafURLs() []string {
-	if u := s.opts.LeafURLs; u != nil && !s.settings.NoAdvertise {
+	if u := s.opts.LeafURLs; u != nil && !s.set().NoAdvertise {
 		if all := u.All(); len(all) > 0 {
 			return all
 		}
 	}
-	if s.address == "" {
+	if s.set().address == "" {
 		return nil
 	}
-	return []string{s.address}
+	return []string{s.set().address}
 }
 
 // tellURLs tells leaf nodes that the members of the cluster have changed.
 func (s *Service) tellURLs() {
-	if s.ln == nil || s.settings.NoAdvertise {
+	if s.ln == nil || s.set().NoAdvertise {
 		return
 	}
 	s.toldURLs.Add(1)

@@ -9,6 +9,9 @@ import (
 
 // attach tells who admitted the peer that the link is up.
 func (l *conn) attach() *ending {
+	if e := l.rejudge(); e != nil {
+		return e
+	}
 	if l.ident == nil || l.ident.Attach == nil {
 		return nil
 	}

@@ -27,7 +27,7 @@ import (
 // Intake is a daemon's clients and leaf links.
 type Intake struct {
 	Clients *client.Service
-	Leafs   *leaf.Service // nil: the settings have none
+	Leafs   *leaf.Service
 	// Hooks show both in monitoring.
 	Hooks monitor.Hooks
 
@@ -49,14 +49,16 @@ func New(p *daemon.Process) (*Intake, error) {
 	in := &Intake{p: p, Clients: clients, Hooks: monitor.Hooks{
 		Client: clientview.Details, ClientAddr: clients.Addr, SlowEvents: clientview.SlowEvents(clients),
 	}}
-	if p.Config.LeafNodes != nil {
-		in.Leafs = leaf.New(leaf.Options{
-			Server: p.Server, Broker: p.Broker, Registry: p.Leafs, Auth: users, Penalties: penalties, LeafURLs: p.LeafURLs,
-			Settings: p.Config.LeafNodes, Limits: p.Config.Limits, Log: p.Log,
-			ConnectReports: p.Config.ConnectErrorReports, ReconnectReports: p.Config.ReconnectErrorReports,
-		})
-		in.Hooks.Leaf, in.Hooks.LeafAddr, in.Hooks.LeafRemotes = leafview.Details, in.Leafs.Addr, leafview.Remotes(in.Leafs.Links)
+	links := p.Config.LeafNodes
+	if links == nil {
+		links = new(config.LeafNodes) // a reload may name hubs to dial
 	}
+	in.Leafs = leaf.New(leaf.Options{
+		Server: p.Server, Broker: p.Broker, Registry: p.Leafs, Auth: users, Judge: judge, Penalties: penalties, LeafURLs: p.LeafURLs,
+		Settings: links, Limits: p.Config.Limits, Log: p.Log,
+		ConnectReports: p.Config.ConnectErrorReports, ReconnectReports: p.Config.ReconnectErrorReports,
+	})
+	in.Hooks.Leaf, in.Hooks.LeafAddr, in.Hooks.LeafRemotes = leafview.Details, in.Leafs.Addr, leafview.Remotes(in.Leafs.Links)
 	return in, nil
 }
 
@@ -64,9 +66,7 @@ func New(p *daemon.Process) (*Intake, error) {
 func (in *Intake) Drain(ctx context.Context) {
 	duck := in.p.Settings().LameDuck
 	var wg sync.WaitGroup
-	if in.Leafs != nil {
-		wg.Go(func() { in.Leafs.Drain(ctx, duck.Duration-duck.Grace) })
-	}
+	wg.Go(func() { in.Leafs.Drain(ctx, duck.Duration-duck.Grace) })
 	in.Clients.Drain(ctx, duck.Duration, duck.Grace)
 	wg.Wait()
 }
