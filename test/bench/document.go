@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -205,6 +206,9 @@ func (res *result) extraText() string {
 
 // wide is a table with a column for each side.
 func (r *report) wide(b *bytes.Buffer) {
+	if r.Set == gc {
+		r.together(b)
+	}
 	b.WriteString("| scenario | what |")
 	rule := "|---|---|"
 	for _, s := range r.Sides {
@@ -226,7 +230,7 @@ func (r *report) wide(b *bytes.Buffer) {
 			if s == r.Sides[0].Name {
 				return "1"
 			}
-			return ratioText(spreadOf(ratios(values(res.Runs[s], res.Figure), values(res.Runs[r.Sides[0].Name], res.Figure))))
+			return ratioText(res.over(res.Figure, s, r.Sides[0].Name))
 		})
 		row("resident, MB", func(s string) string { return res.mid(s, "resident, MB") })
 		if res.all("p50") != "" {
@@ -240,6 +244,28 @@ func (r *report) wide(b *bytes.Buffer) {
 		if res.Failure != "" || res.Foreign > disturbed {
 			fmt.Fprintf(b, "| `%s` | %s |\n", res.Name, res.verdictCell())
 		}
+	}
+	b.WriteString("\n")
+}
+
+// together says in a line for each side what it takes of the first one, over all scenarios alike.
+func (r *report) together(b *bytes.Buffer) {
+	mean := func(side, figure string) string {
+		sum, n := 0.0, 0
+		for i := range r.Results {
+			if s := r.Results[i].over(figure, side, r.Sides[0].Name); s.N > 0 {
+				sum += math.Log(s.Median)
+				n++
+			}
+		}
+		if n == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.2f", math.Exp(sum/float64(n)))
+	}
+	for _, s := range r.Sides[1:] {
+		fmt.Fprintf(b, "- %s: %s of the CPU and %s of the memory of %s (geometric means over the scenarios)\n",
+			s.Name, mean(s.Name, "CPU"), mean(s.Name, "resident, MB"), r.Sides[0].Name)
 	}
 	b.WriteString("\n")
 }

@@ -140,6 +140,7 @@ func TestWideTable(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| t (`n`) | CPU us/message | 2.00 | 1.00 | - |", "| of x, as a ratio (range) | 1 | 0.50 (0.50-0.50) | - |", "| resident, MB | 1.00 | 2.00 | - |", "z took no part: too big",
+		"- y: 0.50 of the CPU and 2.00 of the memory of x", "- z: - of the CPU",
 	} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("the table lacks %q:\n%s", want, body)

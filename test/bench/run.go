@@ -32,7 +32,7 @@ type result struct {
 	Ratio    spread               `json:"ratio"`          // the first side over the second
 	RatioP50 spread               `json:"ratio_p50"`
 	RatioP99 spread               `json:"ratio_p99"`
-	Beside   map[string]spread    `json:"beside,omitempty"` // with more than two sides: the first over each
+	Beside   map[string]spread    `json:"beside,omitempty"` // with more than two sides: each over the first
 	Verdict  string               `json:"verdict"`
 	Failure  string               `json:"failure,omitempty"`
 	Wrong    bool                 `json:"wrong,omitempty"`   // a message was lost, doubled, out of order or mixed up
@@ -258,10 +258,13 @@ func values(runs []measure, figure string) []float64 {
 	return out
 }
 
-// ratio of the first side to another.
-func (res *result) ratio(figure, other string) spread {
-	return spreadOf(ratios(values(res.Runs[res.Sides[0]], figure), values(res.Runs[other], figure)))
+// over divides a figure of one side by that of another, pair by pair.
+func (res *result) over(figure, side, other string) spread {
+	return spreadOf(ratios(values(res.Runs[side], figure), values(res.Runs[other], figure)))
 }
+
+// ratio of the first side to another.
+func (res *result) ratio(figure, other string) spread { return res.over(figure, res.Sides[0], other) }
 
 // conclude computes the ratios and says what they mean.
 // same: both sides are one binary, and goals mean nothing.
@@ -282,7 +285,7 @@ func (res *result) conclude(sc *scenario, same bool) {
 	if len(res.Sides) > 2 {
 		res.Beside = map[string]spread{}
 		for _, other := range res.Sides[1:] {
-			res.Beside[other] = res.ratio(res.Figure, other)
+			res.Beside[other] = res.over(res.Figure, other, res.Sides[0])
 		}
 	}
 	if res.Failure != "" {
@@ -306,10 +309,10 @@ func (res *result) judge(sc *scenario, same bool) string {
 	if len(res.Sides) > 2 {
 		for _, other := range res.Sides[1:] {
 			if s := res.Beside[other]; s.N > 0 {
-				said = append(said, fmt.Sprintf("%s of %s's", ratioText(s), other))
+				said = append(said, fmt.Sprintf("%s %s", other, ratioText(s)))
 			}
 		}
-		return strings.Join(said, "; ")
+		return fmt.Sprintf("%s as shares of what %s takes: %s", res.Figure, res.Sides[0], strings.Join(said, ", "))
 	}
 	if len(sc.limits) == 0 || len(res.Sides) > 1 && (sc.goal > 0 || sc.p50 > 0 || sc.p99 > 0) {
 		said = append(said, verdict(res.Ratio, sc.goal, res.Figure))
