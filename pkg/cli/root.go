@@ -32,6 +32,7 @@ func Main(d Daemon) int {
 	argv := os.Args
 	// Whatever prints or serves the command line later must not show secrets.
 	os.Args = config.RedactArgs(argv)
+	argv = wipe(argv, os.Args)
 	return Execute(context.Background(), d, argv, os.Stdin, os.Stdout, os.Stderr)
 }
 

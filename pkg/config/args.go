@@ -61,12 +61,17 @@ func pathFlagTakesValue(name string) bool {
 	return false
 }
 
-// secretFlags have a value that nobody may see, urlFlags one that may hold some.
-var (
-	secretFlags = []string{"user", "pass", "auth", "auth-user", "auth-password", "auth-token", "cluster-user", "cluster-password",
-		"gateway-user", "gateway-password", "leafs-user", "leafs-password"}
-	urlFlags = []string{"routes", "cluster", "cluster_listen", "cluster-routes"}
-)
+// secretFlags have a value that nobody may see: those of settings, and of the commands
+// that are clients.
+var secretFlags = sync.OnceValue(func() []string {
+	list := []string{"user", "pass", "auth", "password", "token", "auth-user", "cluster-user", "gateway-user", "leafs-user"}
+	for _, o := range rootScope().rows {
+		if o.kind == kSecret && o.scalar() {
+			list = append(list, flagName(o))
+		}
+	}
+	return list
+})
 
 // longName is the name of a flag with one dash or two, without its value.
 func longName(arg string) string {
@@ -90,27 +95,19 @@ var urlUserInfo = pattern(`//[^/@,]*@`)
 // Whatever prints or serves arguments uses it.
 func RedactArgs(args []string) []string {
 	out := make([]string, len(args))
-	hide := func(string) string { return "" }
-	pending := false
+	secret := false
 	for i, arg := range args {
-		switch {
-		case pending:
-			out[i] = hide(arg)
-			pending = false
-			continue
-		case slices.Contains(secretFlags, longName(arg)):
-			hide = func(string) string { return redacted }
-		case slices.Contains(urlFlags, longName(arg)):
-			hide = redactURL
-		default:
-			out[i] = arg
+		if secret {
+			out[i], secret = redacted, false
 			continue
 		}
-		name, value, assigned := strings.Cut(arg, "=")
-		if pending = !assigned; assigned {
-			name += "=" + hide(value)
+		out[i] = redactURL(arg)
+		if slices.Contains(secretFlags(), longName(arg)) {
+			name, _, assigned := strings.Cut(arg, "=")
+			if secret = !assigned; assigned {
+				out[i] = name + "=" + redacted
+			}
 		}
-		out[i] = name
 	}
 	return out
 }

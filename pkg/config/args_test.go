@@ -74,8 +74,8 @@ func TestReferenceFlags(t *testing.T) {
 }
 
 func TestRedactArgs(t *testing.T) {
-	in := "hubd --user a --pass=b -auth c --routes nats://u:p@h:1,nats://h:2 -cluster=nats://u:p@h:1 -p 1 --auth-password x --cluster-password=y"
-	want := "hubd --user [REDACTED] --pass=[REDACTED] -auth [REDACTED] --routes nats://[REDACTED]@h:1,nats://h:2 -cluster=nats://[REDACTED]@h:1 -p 1 --auth-password [REDACTED] --cluster-password=[REDACTED]"
+	in := "hubd --user a --pass=b -auth c --routes nats://u:p@h:1,nats://h:2 -cluster=nats://u:p@h:1 -p 1 --auth-password x --cluster-password=y --monitor-auth-token z -s nats://u:p@h -s --pass w"
+	want := "hubd --user [REDACTED] --pass=[REDACTED] -auth [REDACTED] --routes nats://[REDACTED]@h:1,nats://h:2 -cluster=nats://[REDACTED]@h:1 -p 1 --auth-password [REDACTED] --cluster-password=[REDACTED] --monitor-auth-token [REDACTED] -s nats://[REDACTED]@h -s --pass [REDACTED]"
 	if got := strings.Join(RedactArgs(strings.Fields(in)), " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -30,6 +30,7 @@ func Check(opts LoadOptions) *Report {
 	if len(l.errors) == 0 {
 		l.certificates()
 	}
+	l.warnings = append(l.warnings, l.cfg.Exposed()...)
 	r := &Report{File: l.cfg.File, Digest: l.cfg.Digest, Errors: l.sorted(l.errors), Warnings: l.sorted(l.warnings)}
 	if r.OK() {
 		r.Config = l.cfg

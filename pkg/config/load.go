@@ -102,6 +102,8 @@ func load(opts LoadOptions) (*loader, error) {
 	}
 	l.apply()
 	l.complete()
+	l.keyFiles()
+	l.cfg.secrets = l.secrets
 	if len(l.errors) == 0 {
 		l.validate()
 	}

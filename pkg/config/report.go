@@ -62,6 +62,8 @@ type report struct {
 	accounts []accountRef
 	// places of what accounts share.
 	places []place
+	// secrets are the files that hold some, with what.
+	secrets map[string]string
 	// files in the order they were first met, for sorting.
 	files []string
 }

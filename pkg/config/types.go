@@ -30,6 +30,9 @@ const DefaultAccount = "$G"
 type Config struct {
 	Daemon Daemon
 
+	// secrets are the files that hold some, with what.
+	secrets map[string]string
+
 	// File is the path the settings were read from; "" without a file.
 	File string
 	// Digest is "sha256:" and the hex hash of the file's content, "" without

@@ -91,6 +91,7 @@ func (d *decoder) hint(o *option, v *conf.Value) string {
 // secret is a string, in YAML also {file: path} or {env: NAME}.
 func (d *decoder) secret(path string, v *conf.Value) (any, bool) {
 	if v.Kind == conf.String {
+		d.holdsLiteral(v, v.Str)
 		return Secret(v.Str), true
 	}
 	if d.lang == langConf || v.Kind != conf.Map || len(v.Entries) != 1 || v.Entries[0].Value.Kind != conf.String {
@@ -117,6 +118,7 @@ func (d *decoder) secret(path string, v *conf.Value) (any, bool) {
 			d.errorf(v.Pos, path, "%v", err)
 			return nil, false
 		}
+		d.holds(d.path(name), "a secret")
 		return Secret(strings.TrimRight(string(text), "\r\n")), true
 	}
 	d.errorf(v.Entries[0].Pos, path, "unknown field %q; want file or env", from)
@@ -180,7 +182,7 @@ func (d *decoder) listen(path string, v *conf.Value) (any, bool) {
 		}
 		host, text, err := net.SplitHostPort(v.Str)
 		if err != nil {
-			d.errorf(v.Pos, path, "could not parse address string %q: want host:port or a port", v.Str)
+			d.errorf(v.Pos, path, "could not parse address string %q: want host:port or a port", redactURL(v.Str))
 			return nil, false
 		}
 		n, err := strconv.Atoi(text)
@@ -252,6 +254,9 @@ func (d *decoder) urls(kind, path string, v *conf.Value) (any, bool) {
 		if strings.HasPrefix(u.Scheme, "ws") && !strings.Contains(text, u.Host) {
 			d.warnf(pos, p, "%s has no port and is dialed at that of its scheme; nats-server would take 7422", u.Redacted())
 		}
+		if p, has := u.User.Password(); has {
+			d.holdsLiteral(v, p)
+		}
 		if seen[u.String()] {
 			d.warnf(pos, p, "duplicate %s entry %s is dropped", kind, u.Redacted())
 			continue
@@ -293,6 +298,8 @@ func parseURL(kind, text string) (*url.URL, error) {
 			port = "443"
 		}
 		u.Host = net.JoinHostPort(u.Hostname(), port)
+	} else if n, err := strconv.Atoi(u.Port()); err != nil || n < 1 || n > 65535 {
+		return nil, fmt.Errorf("error parsing %s url [%q]: port %s is out of range: want 1 to 65535", kind, u.Redacted(), u.Port())
 	}
 	return u, nil
 }

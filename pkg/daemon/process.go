@@ -352,7 +352,7 @@ func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, loa
 	defer ignore()
 	tuneCollector()
 	p.sampleBlocking()
-	for _, w := range warnings {
+	for _, w := range slices.Concat(warnings, cfg.Exposed()) {
 		p.Log.Warnf("%s", w)
 	}
 	if err := build(p); err != nil {
