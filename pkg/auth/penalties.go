@@ -22,11 +22,11 @@ const (
 //
 // It remembers a bounded number of addresses. A nil *Penalties never waits.
 type Penalties struct {
-	first, most time.Duration
-	now         func() time.Time
+	now func() time.Time
 
-	mu   sync.Mutex
-	seen map[netip.Addr]offender
+	mu          sync.Mutex
+	first, most time.Duration
+	seen        map[netip.Addr]offender
 }
 
 type offender struct {
@@ -34,12 +34,18 @@ type offender struct {
 	last     time.Time
 }
 
-// NewPenalties returns nil if first is not above 0.
+// NewPenalties makes penalties without failures. If first is not above 0, none wait.
 func NewPenalties(first, most time.Duration) *Penalties {
-	if first <= 0 {
-		return nil
-	}
-	return &Penalties{first: first, most: max(first, most), now: time.Now, seen: make(map[netip.Addr]offender)}
+	p := &Penalties{now: time.Now, seen: make(map[netip.Addr]offender)}
+	p.Set(first, most)
+	return p
+}
+
+// Set changes the delays. What is remembered of failures stays.
+func (p *Penalties) Set(first, most time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.first, p.most = max(first, 0), max(first, most)
 }
 
 // Failed notes a failed login and returns the time to wait before the peer is told.
@@ -48,18 +54,23 @@ func (p *Penalties) Failed(from net.Addr) time.Duration {
 	if p == nil {
 		return 0
 	}
-	n := p.count(source(from))
-	d := p.first
-	for i := freeFailures; i < n && d < p.most; i++ {
+	n, d, most := p.count(source(from))
+	if d == 0 {
+		return 0
+	}
+	for i := freeFailures; i < n && d < most; i++ {
 		d *= 2
 	}
-	d = min(d, p.most)
+	d = min(d, most)
 	return d - rand.N(d/4+1) // so that many do not come back in one moment
 }
 
-func (p *Penalties) count(a netip.Addr) int {
+func (p *Penalties) count(a netip.Addr) (failures int, first, most time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.first == 0 {
+		return 0, 0, 0
+	}
 	now := p.now()
 	o, known := p.seen[a]
 	if !known && len(p.seen) >= maxOffenders {
@@ -68,7 +79,7 @@ func (p *Penalties) count(a netip.Addr) int {
 	o.failures = o.left(now) + 1
 	o.last = now
 	p.seen[a] = o
-	return o.failures
+	return o.failures, p.first, p.most
 }
 
 // left is what is remembered of failures after a time.

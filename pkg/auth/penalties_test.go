@@ -72,8 +72,13 @@ func TestPenaltiesAreBounded(t *testing.T) {
 		t.Errorf("the worst was forgotten: %s", d)
 	}
 	var none *Penalties
-	if none.Failed(from("10.0.0.1")) != 0 || NewPenalties(0, time.Second) != nil {
+	off := NewPenalties(0, time.Second)
+	if none.Failed(from("10.0.0.1")) != 0 || off.Failed(from("10.0.0.1")) != 0 || len(off.seen) != 0 {
 		t.Error("without a delay there is one")
+	}
+	off.Set(time.Second, 0)
+	if d := off.Failed(from("10.0.0.1")); !between(d, time.Second) {
+		t.Errorf("switched on: %s", d)
 	}
 }
 

@@ -41,7 +41,7 @@ func New(p *daemon.Process) (*Intake, error) {
 	if err != nil {
 		return nil, err
 	}
-	penalties := auth.NewPenalties(p.Config.Auth.FailedLogin.Delay, p.Config.Auth.FailedLogin.MaxDelay)
+	penalties := failedLogins(p)
 	clients := client.New(client.Options{
 		Server: p.Server, Broker: p.Broker, Registry: p.Clients, URLs: p.ClientURLs,
 		Auth: users, Judge: judge, Penalties: penalties, Settings: p.Config, Log: p.Log,
@@ -93,6 +93,17 @@ func authenticator(p *daemon.Process) (*auth.Proxies, auth.Judge, error) {
 		return func() { _ = proxies.Trust(ch.New.Auth.TrustedProxies) }, nil
 	}})
 	return proxies, judge, nil
+}
+
+// failedLogins is what these cost.
+func failedLogins(p *daemon.Process) *auth.Penalties {
+	f := p.Config.Auth.FailedLogin
+	penalties := auth.NewPenalties(f.Delay, f.MaxDelay)
+	p.Add(daemon.Part{Name: "failed logins", Prepare: func(ch *config.Change) (func(), error) {
+		f := ch.New.Auth.FailedLogin
+		return func() { penalties.Set(f.Delay, f.MaxDelay) }, nil
+	}})
+	return penalties
 }
 
 // caller makes the part that asks services about logins.
