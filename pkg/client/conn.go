@@ -353,18 +353,7 @@ func (c *conn) shut(reason wire.CloseReason, text string) {
 		c.t.Abort(&ending{reason: reason})
 		return
 	}
-	c.t.SetReadDeadline(longAgo)
-}
-
-// abort ends the connection without waiting for anything.
-func (c *conn) abort(reason wire.CloseReason) {
-	c.mu.Lock()
-	if c.reason == wire.ReasonNone {
-		c.reason = reason
-	}
-	c.mu.Unlock()
-	c.t.Flush()
-	c.t.Abort(&ending{reason: reason})
+	c.t.Interrupt()
 }
 
 const (

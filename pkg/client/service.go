@@ -295,8 +295,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Close closes the listener and all connections, without a word to them, and
-// waits for their goroutines. It may be called more than once, and without Start.
+// Close closes the listener and all connections, without a word to them but what
+// waits for them, and waits for their goroutines: about two seconds at most. It may be called more than once, and without Start.
 func (s *Service) Close() {
 	s.mu.Lock()
 	again := s.closing
@@ -308,7 +308,8 @@ func (s *Service) Close() {
 	if s.ln != nil {
 		s.ln.Close()
 	}
-	s.eachClient(func(c *conn) { c.abort(wire.ReasonServerShutdown) })
+	// What lies in their queues was accepted: it is still written, for a short time.
+	s.eachClient(func(c *conn) { c.shut(wire.ReasonServerShutdown, "") })
 	if s.ln != nil {
 		s.ln.Wait()
 	}
