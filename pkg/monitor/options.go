@@ -204,3 +204,6 @@ func (r *Reports) leaf(i link.Info) LeafDetails {
 	}
 	return LeafDetails{}
 }
+
+// Options are what the Reports were made from.
+func (r *Reports) Options() Options { return r.o }

@@ -21,7 +21,7 @@
     if (n < 10 && n > 0 && n !== Math.round(n)) return n.toFixed(1);
     if (n < 1000) return String(Math.round(n));
     for (const [size, unit] of [[1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k']]) {
-      if (n >= size * 0.9995) { const v = n / size; return (v < 9.995 ? v.toFixed(2) : v < 99.95 ? v.toFixed(1) : Math.round(v)) + unit; }
+      if (n >= size * 0.9995) { const v = n / size; return Number(v < 9.995 ? v.toFixed(2) : v < 99.95 ? v.toFixed(1) : v.toFixed(0)) + unit; }
     }
     return String(Math.round(n));
   }
@@ -33,6 +33,12 @@
     return '0 B';
   }
   const ms = (v) => (v > 0 ? (v < 10 ? v.toFixed(2) : v.toFixed(0)) + ' ms' : '–');
+  // A duration of Go, such as 1m2.5s or 197.8µs, in milliseconds.
+  function millis(d) {
+    let sum = 0;
+    for (const [, n, u] of String(d || '').matchAll(/([\d.]+)(ns|µs|us|ms|s|m|h)/g)) sum += n * { ns: 1e-6, 'µs': 1e-3, us: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 36e5 }[u];
+    return sum;
+  }
   const time = (t) => (t ? new Date(t).toLocaleString() : '–');
 
   // Rates are differences between two states.
@@ -60,7 +66,7 @@
   function spark(values) {
     const svg = Picture.el('svg', { viewBox: '0 0 100 26', preserveAspectRatio: 'none', 'aria-hidden': 'true' });
     if (values.length < 2) return svg;
-    const top = Math.max(...values, 1e-9), step = 100 / (points - 1), x0 = 100 - (values.length - 1) * step;
+    const top = Math.max(...values, 1e-9), step = 100 / (Math.max(values.length, 8) - 1), x0 = 100 - (values.length - 1) * step;
     const line = values.map((v, i) => `${(x0 + i * step).toFixed(2)} ${(24 - 22 * v / top).toFixed(2)}`).join('L');
     svg.append(Picture.el('path', { class: 'spark-area', d: `M${x0.toFixed(2)} 26L${line}L100 26z` }), Picture.el('path', { class: 'spark', d: 'M' + line }));
     return svg;
@@ -119,8 +125,15 @@
     if (!notes.length) note('ok', 'Nothing needs attention.');
     $('attention').replaceChildren(...notes);
     const busy = s.accounts.map((a) => ({ a, rate: flow('account ' + a.name, a) })).sort((x, y) => y.rate - x.rate || y.a.in_msgs + y.a.out_msgs - x.a.in_msgs - x.a.out_msgs).slice(0, 6);
-    const top = Math.max(1, ...busy.map((x) => x.rate));
-    $('busiest').replaceChildren(...busy.map((x) => h('li', {}, h('span', { class: 'who', title: x.a.name }, x.a.name), h('span', {}, x.rate > 0 ? compact(x.rate) + ' msg/s' : 'quiet'), meter(x.rate / top))));
+    const bars = (id, list, name) => {
+      const top = Math.max(1, ...list.map((x) => x.rate));
+      $(id).replaceChildren(...list.map((x) => h('li', {}, h('span', { class: 'who', title: name(x.a) }, name(x.a)), h('span', {}, x.rate > 0 ? compact(x.rate) + ' msg/s' : 'quiet'), meter(x.rate / top))));
+    };
+    $('card-busiest').hidden = s.server.daemon === 'gwd'; // where accounts share connections
+    bars('busiest', busy, (a) => a.name);
+    const conns = s.connections.map((c) => ({ a: c, rate: flow('conn ' + c.cid, c) })).sort((x, y) => y.rate - x.rate).slice(0, 6);
+    $('card-busy').hidden = !conns.length;
+    bars('busy', conns, (c) => (c.name || c.ip + ':' + c.port) + ' · ' + (c.account || '$G'));
   }
 
   function picture() {
@@ -181,9 +194,9 @@
       ['Connection', (c) => named(c.name || (c.kind === 'Leafnode' ? 'leaf link' : 'no name'), tag('', '#' + c.cid), c.kind === 'Leafnode' ? tag('', 'leaf') : c.type !== 'nats' ? tag('', c.type) : null, c.tls_version ? tag('ok', 'TLS') : null), 'w'],
       ['Account', (c) => c.account || '$G'], ['User', (c) => (c.authorized_user ? Picture.short(c.authorized_user, 22) : '–')], ['Address', (c) => c.ip + ':' + c.port, 'wide'],
       ['Client', (c) => [c.lang, c.version].filter(Boolean).join(' ') || '–'],
-      ['Subs', (c) => compact(c.subscriptions), 'n'], ['Pending', (c) => (c.pending_bytes > 0 ? bytes(c.pending_bytes) : '–'), 'n'],
+      ['Subs', (c) => compact(c.subscriptions), 'n'],
       ['In', (c) => perSecond(rates(key(c), c).inMsgs), 'n'], ['Out', (c) => perSecond(rates(key(c), c).outMsgs), 'n'], ['In, all', (c) => compact(c.in_msgs), 'n'], ['Out, all', (c) => compact(c.out_msgs), 'n'],
-      ['RTT', (c) => c.rtt || '–', 'n'], ['Idle', (c) => c.idle, 'n'], ['Up', (c) => c.uptime, 'n'],
+      ['Pending', (c) => (c.pending_bytes > 0 ? bytes(c.pending_bytes) : '–'), 'n'], ['RTT', (c) => ms(millis(c.rtt)), 'n'], ['Idle', (c) => c.idle, 'n'], ['Up', (c) => c.uptime, 'n'],
     ], list, s.all_connections ? 'None of them.' : 'Nobody is connected.');
     table($('slow'), 'Slow consumers', [
       ['Connection', (c) => named(c.name || 'no name', tag('', '#' + c.cid))], ['Kind', (c) => c.kind], ['Address', (c) => c.addr, 'wide'], ['Reason', (c) => c.reason, 'wide'], ['When', (c) => time(c.at), 'wide'],
@@ -240,6 +253,7 @@
     }
     window.scrollTo(0, 0);
     draw();
+    if (state && view === 'connections') poll();
   }
 
   async function ask(path) {
@@ -247,12 +261,15 @@
     if (!r.ok) throw new Error(r.status + ' ' + r.statusText);
     return r.json();
   }
+  let asking = 0;
   async function poll() {
     clearTimeout(timer);
     if (paused || document.hidden) return;
+    const turn = ++asking;
     try {
-      const q = new URLSearchParams({ sort: $('sort').value });
+      const q = new URLSearchParams({ sort: view === 'overview' ? 'msgs_from' : $('sort').value });
       const next = await ask('state.json?' + q);
+      if (turn !== asking) return; // a later question is under way
       const restarted = state && state.server.id !== next.server.id;
       old = restarted ? index(null) : now;
       if (restarted) settingsLoaded = false;

@@ -4,7 +4,7 @@
 
 const Picture = (() => {
   const NS = 'http://www.w3.org/2000/svg';
-  const W = 128, H = 60, GAP = 16, ROW = 46, PAD = 14;
+  const W = 138, H = 68, PAD = 22;
 
   function el(name, attrs, ...children) {
     const e = document.createElementNS(NS, name);
@@ -69,104 +69,96 @@ const Picture = (() => {
     return { peers, regions, hubs, leafs };
   }
 
+  // fit shortens a text to a width, as it will be drawn.
+  const pen = document.createElement('canvas').getContext('2d');
+  function fit(text, font, width) {
+    pen.font = font + ' system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+    let n = Array.from(text).length, s = text;
+    while (n > 3 && pen.measureText(s).width > width) s = short(text, --n);
+    return s;
+  }
+
   function draw(host, s, rate, compact) {
-    const width = Math.max(280, Math.floor(host.clientWidth)), narrow = width < 520;
-    const nodeW = narrow ? Math.min(W, Math.floor((width - 2 * PAD - GAP) / 2) - 2) : W;
-    const cols = Math.max(2, Math.min(8, Math.floor((width - 2 * PAD + GAP) / (nodeW + GAP))));
-    const g = groups(s, rate), atBorder = s.server.daemon === 'gwd';
-    const above = [], below = [];
+    const width = Math.max(280, Math.floor(host.clientWidth)), atBorder = s.server.daemon === 'gwd';
+    const g = groups(s, rate), above = [], below = [], t = s.totals;
     if (g.regions.length) above.push({ title: 'other regions', nodes: g.regions });
     if (g.hubs.length) above.push({ title: 'hubs above', nodes: g.hubs });
     if (g.peers.length) (atBorder ? below : above).push({ title: 'cluster ' + (s.server.cluster || ''), nodes: g.peers, box: true });
-    if (g.leafs.length) below.push({ title: 'leaf nodes', nodes: g.leafs });
-    for (const x of [...above, ...below]) x.rows = rows(x.nodes, cols, x.title);
-
-    const boxes = el('g', {}), edges = el('g', {}), nodes = el('g', { role: 'list' });
-    let y = 8;
-    const places = [];
-    const place = (x) => {
-      const top = y;
-      y += 24;
-      for (const r of x.rows) {
-        const w = r.length * nodeW + (r.length - 1) * GAP;
-        r.forEach((n, i) => { places.push({ n, x: (width - w) / 2 + i * (nodeW + GAP), y }); });
-        y += H + GAP;
-      }
-      y -= GAP;
-      if (x.box) x.from = top;
-      else boxes.append(el('text', { x: PAD, y: top + 14, class: 'label' }, x.title));
-      return top;
-    };
-    for (const x of above) { place(x); y += ROW; }
-    if (!above.length) y += 10;
-    const box = [...above, ...below].find((x) => x.box);
-
-    // This server, with its clients beside it.
-    const self = { n: { kind: s.server.daemon, name: s.server.name, sub: s.server.daemon + ', this server', self: true, state: 'ok', rate: 0, href: '#settings' }, y };
-    const hasClients = s.server.daemon !== 'gwd';
-    const selfW = Math.min(nodeW + 34, width - 2 * PAD - (hasClients ? nodeW + 2 * GAP : 0));
-    self.x = hasClients && narrow ? PAD + 2 : (width - selfW) / 2;
-    self.w = selfW;
-    let clients = null;
-    if (hasClients) {
-      const t = s.totals;
-      clients = {
-        n: { kind: 'clients', name: compact(t.clients) + (t.clients === 1 ? ' client' : ' clients'), sub: compact(t.subscriptions) + ' subs', state: 'ok', rate: rate.clients, href: '#connections' },
-        x: narrow ? width - PAD - nodeW - 2 : Math.min(width - PAD - nodeW, self.x + selfW + Math.max(60, (width - selfW) / 2 - nodeW - 60)), y,
-      };
-      if (narrow) clients.x = Math.max(clients.x, self.x + selfW + GAP);
+    if (!atBorder) {
+      const clients = { kind: 'clients', name: compact(t.clients) + (t.clients === 1 ? ' client' : ' clients'), sub: compact(t.subscriptions) + ' subscriptions', state: 'ok', rate: rate.clients, href: '#connections' };
+      below.push({ title: g.leafs.length ? 'clients and leaf nodes' : 'clients', nodes: [clients, ...g.leafs] });
     }
-    const selfTop = y;
-    y += H;
-    const outside = box && !below.includes(box) ? box.from : null;
-    for (const x of below) { y += ROW; place(x); }
-    y += 12;
-    if (box) {
-      const from = outside === null ? selfTop - 12 : box.from, to = outside === null ? y - 2 - (below.length > 1 ? (below.length - 1) * 0 : 0) : selfTop + H + 12;
-      const end = outside === null ? Math.max(...places.filter((p) => box.nodes.includes(p.n) || p.n.kind === 'more').map((p) => p.y + H)) + 12 : to;
-      const right = hasClients && !narrow && clients ? Math.max(self.x + selfW + 22, ...places.filter((p) => box.nodes.includes(p.n)).map((p) => p.x + nodeW + 14)) : width - 4;
-      const left = hasClients && !narrow ? Math.min(self.x - 22, ...places.filter((p) => box.nodes.includes(p.n)).map((p) => p.x - 14)) : 4;
-      boxes.prepend(el('rect', { class: 'box', x: left, y: from - 2, width: Math.min(right, width - 4) - left, height: end - from + 2, rx: 16 }));
-      boxes.append(el('text', { x: left + 14, y: outside === null ? selfTop + 6 : from + 15, class: 'label' }, short(box.title, 28)));
+    const groupsOf = [...above, ...below];
+
+    // As many columns as fit, and no narrower than a name needs.
+    const gap = width < 520 ? 12 : 20, inner = width - 2 * PAD, most = Math.max(1, ...groupsOf.map((x) => x.nodes.length));
+    let cols = Math.max(2, Math.min(8, Math.floor((inner + gap) / (W + gap))));
+    if (most > 2 && most <= cols) cols = most;
+    const nodeW = Math.min(190, Math.floor((inner + gap) / Math.max(cols, 3 <= width / (W + gap) ? 3 : 2)) - gap);
+    for (const x of groupsOf) x.rows = rows(x.nodes, cols, x.title);
+
+    const boxes = el('g', {}), edges = el('g', {}), labels = el('g', {}), nodes = el('g', { role: 'list' }), places = [];
+    const between = width < 520 ? 38 : 52;
+    let y = 6;
+    const place = (x) => {
+      x.top = y;
+      y += 24;
+      x.left = width;
+      for (const r of x.rows) {
+        const w = r.length * nodeW + (r.length - 1) * gap, from = (width - w) / 2;
+        x.left = Math.min(x.left, from);
+        r.forEach((n, i) => places.push({ n, x: from + i * (nodeW + gap), y }));
+        y += H + gap;
+      }
+      y -= gap;
+      x.bottom = y;
+    };
+    for (const x of above) { place(x); y += between; }
+    const selfW = Math.min(nodeW + 40, inner), self = { n: { kind: s.server.daemon, name: s.server.name, sub: s.server.daemon + ', this server', self: true, state: 'ok', rate: 0, href: '#settings' }, x: (width - selfW) / 2, y: y + (above.length ? 0 : 20) };
+    y = self.y + H;
+    for (const x of below) { y += between - 14; place(x); }
+    y += 14;
+    for (const x of groupsOf) {
+      let lx = x.left, ly = x.top + 15;
+      if (x.box) {
+        const left = Math.max(3, Math.min(x.left, self.x) - 18), top = Math.min(x.top, self.y - 24) - 3, bottom = Math.max(x.bottom, self.y + H) + 13;
+        boxes.prepend(el('rect', { class: 'box', x: left, y: top, width: width - 2 * left, height: bottom - top, rx: 18 }));
+        lx = left + 14;
+        ly = top + 18;
+      }
+      labels.append(el('text', { x: lx, y: ly, class: x.box ? 'label inside' : 'label' }, fit(x.title, '12px', inner)));
     }
 
     const cx = self.x + selfW / 2;
-    const edge = (d, n) => {
+    for (const p of places) {
+      const n = p.n, px = p.x + nodeW / 2, up = p.y < self.y;
+      const y0 = up ? self.y : self.y + H, y1 = up ? p.y + H : p.y, mid = (y0 + y1) / 2;
       const live = n.state === 'ok' && n.rate > 0;
-      const e = el('path', { d, class: 'edge ' + n.state + (live ? ' live' : '') });
-      if (live) e.setAttribute('stroke-width', (1.6 + Math.min(4, Math.log10(1 + n.rate) * 0.8)).toFixed(1));
+      const e = el('path', { d: `M${cx} ${y0}C${cx} ${mid} ${px} ${mid} ${px} ${y1}`, class: 'edge ' + n.state + (live ? ' live' : '') });
       if (live) e.style.strokeWidth = (1.6 + Math.min(4, Math.log10(1 + n.rate) * 0.8)).toFixed(1) + 'px';
       edges.append(e);
-    };
-    for (const p of places) {
-      const px = p.x + nodeW / 2, up = p.y < selfTop;
-      const y0 = up ? selfTop : selfTop + H, y1 = up ? p.y + H : p.y, mid = (y0 + y1) / 2;
-      edge(`M${cx} ${y0}C${cx} ${mid} ${px} ${mid} ${px} ${y1}`, p.n);
     }
-    if (clients) edge(`M${self.x + selfW} ${selfTop + H / 2}H${clients.x}`, clients.n);
-
     const node = (p, w) => {
-      const n = p.n, chars = Math.floor((w - 40) / 7.4);
-      const second = n.self ? n.sub : n.rate > 0 ? compact(n.rate) + ' msg/s' : n.kind === 'more' ? '' : 'quiet';
-      const a = el('a', { href: n.href, class: 'node ' + (n.self ? 'self ' : '') + n.state, 'aria-label': [n.name, n.sub, n.self || n.state !== 'ok' ? '' : second].filter(Boolean).join(', ') },
-        el('title', {}, n.name + (n.self ? '' : ' – ' + n.sub)),
+      const n = p.n, rateText = n.self || n.kind === 'more' || n.state !== 'ok' ? '' : n.rate > 0 ? compact(n.rate) + ' msg/s' : 'quiet';
+      const a = el('a', { href: n.href, class: 'node ' + (n.self ? 'self ' : '') + n.state, 'aria-label': [n.name, n.sub, rateText].filter(Boolean).join(', ') },
+        el('title', {}, [n.name, n.self ? '' : n.sub].filter(Boolean).join(' – ')),
         el('rect', { x: p.x, y: p.y, width: w, height: H, rx: 12 }),
-        el('path', { class: 'glyph', d: glyphs[n.kind] || glyphs.hubd, 'fill-rule': 'evenodd', transform: `translate(${p.x + 17} ${p.y + 20})` }),
-        el('text', { class: 'name', x: p.x + 31, y: p.y + 24 }, short(n.name, chars)),
-        el('text', { class: 'sub', x: p.x + 12, y: p.y + (n.self ? 46 : 40) }, short(n.sub, Math.floor((w - 20) / 6.1))));
-      if (!n.self && n.state === 'ok') a.append(el('text', { x: p.x + 12, y: p.y + 54 }, second));
+        el('path', { class: 'glyph', d: glyphs[n.kind] || glyphs.hubd, 'fill-rule': 'evenodd', transform: `translate(${p.x + 18} ${p.y + 21})` }),
+        el('text', { class: 'name', x: p.x + 32, y: p.y + 25.5 }, fit(n.name, '600 13px', w - 42)),
+        el('text', { class: 'sub', x: p.x + 12, y: p.y + (rateText ? 43 : 48) }, fit(n.sub, '12px', w - 22)));
+      if (rateText) a.append(el('text', { x: p.x + 12, y: p.y + 58 }, fit(rateText, '12px', w - 22)));
       nodes.append(el('g', { role: 'listitem' }, a));
     };
-    for (const p of places) node(p, nodeW);
+    for (const p of places.filter((q) => q.y < self.y)) node(p, nodeW);
     node(self, selfW);
-    if (clients) node(clients, nodeW);
+    for (const p of places.filter((q) => q.y > self.y)) node(p, nodeW);
 
     const words = [`${s.server.name}, a ${s.server.daemon}`];
     if (g.peers.length) words.push(`${g.peers.length} servers in its cluster`);
     if (g.regions.length) words.push(`${g.regions.filter((r) => r.state === 'ok').length} of ${g.regions.length} regions connected`);
     if (g.hubs.length) words.push(`${g.hubs.filter((h) => h.state === 'ok').length} of ${g.hubs.length} hubs connected`);
     if (s.all_leafs) words.push(`${s.all_leafs} leaf links`);
-    const svg = el('svg', { viewBox: `0 0 ${width} ${y}`, width, height: y, role: 'group', 'aria-label': words.join('; ') }, boxes, edges, nodes);
+    const svg = el('svg', { viewBox: `0 0 ${width} ${y}`, width, height: y, role: 'group', 'aria-label': words.join('; ') }, boxes, edges, labels, nodes);
     // A focused node stays focused over a redraw.
     const had = host.contains(document.activeElement) ? [...host.querySelectorAll('a')].indexOf(document.activeElement) : -1;
     host.replaceChildren(svg);
