@@ -91,6 +91,7 @@ type Process struct {
 	started  int
 	draining chan struct{}
 	portFile string
+	super    *supervisor
 }
 
 // New makes a process from its settings: its identity, log and broker, and no
@@ -134,6 +135,7 @@ func New(cfg *config.Config) (*Process, error) {
 		fatal:       fatal,
 		log:         lg,
 		draining:    make(chan struct{}),
+		super:       newSupervisor(),
 	}, nil
 }
 
@@ -310,6 +312,7 @@ func (p *Process) Drain(ctx context.Context) {
 	default:
 		close(p.draining)
 	}
+	p.tellStopping("Sending clients away")
 	p.Log.Noticef("Entering lame duck mode, stop accepting new clients")
 	for i := range p.parts[:p.started] {
 		if f := p.parts[i].Drain; f != nil {
@@ -320,6 +323,7 @@ func (p *Process) Drain(ctx context.Context) {
 
 // Stop stops all parts that were started.
 func (p *Process) Stop() {
+	p.tellStopping("Stopping")
 	p.Log.Noticef("Initiating Shutdown...")
 	p.unwatch()
 	running := slices.Clone(p.parts[:p.started])
@@ -364,6 +368,9 @@ func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, loa
 	if err := p.Start(); err != nil {
 		return err
 	}
+	p.tellReady()
+	unwatch := p.feedWatchdog()
+	defer unwatch()
 	ctx, why := p.orFatal(ctx)
 	p.serve(ctx, sig)
 	ignore() // who signals once more does not want to wait for the stop

@@ -71,6 +71,8 @@ func (p *Process) Loaded() time.Time {
 func (p *Process) Reload() error {
 	p.reload.mu.Lock()
 	defer p.reload.mu.Unlock()
+	p.tellReloading()
+	defer p.tellReady()
 	err := p.reloadLocked()
 	if err != nil {
 		p.Log.Errorf("Failed to reload server configuration: %v", err)
