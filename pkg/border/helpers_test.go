@@ -18,6 +18,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
 	"github.com/banyanmq/banyan/pkg/route"
+	"github.com/banyanmq/banyan/pkg/transport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,9 +38,11 @@ func await(t testing.TB, what string, f func() bool) {
 
 var serial atomic.Int64
 
-func newServer(cluster, name string) *link.Server {
+func newServer(t testing.TB, cluster, name string) *link.Server {
 	s := &link.Server{ID: fmt.Sprintf("N%055d", serial.Add(1)), Name: name, Started: time.Now()}
 	s.SetCluster(cluster, false)
+	s.Poller = transport.NewPoller(2)
+	t.Cleanup(s.Poller.Close)
 	return s
 }
 
@@ -77,7 +80,7 @@ func newHub(t testing.TB, region, name string, to ...*hub) *hub {
 // newHubWith makes a hub that pings gwds so often; 0 is the default.
 func newHubWith(t testing.TB, region, name string, ping time.Duration, to ...*hub) *hub {
 	t.Helper()
-	h := &hub{t: t, srv: newServer(region, name)}
+	h := &hub{t: t, srv: newServer(t, region, name)}
 	h.b = broker.New(h.srv.ID, region, "")
 	h.b.Account("A")
 	set := &config.Cluster{Name: region, Listen: config.Listen{Host: "127.0.0.1", Port: -1}}
@@ -247,7 +250,7 @@ type gwdOptions struct {
 // newGwd makes a gwd of the hubs' region.
 func newGwd(t testing.TB, region, name string, hubs []*hub, o gwdOptions) *Service {
 	t.Helper()
-	srv := newServer(region, name)
+	srv := newServer(t, region, name)
 	cfg := &config.Config{
 		Daemon:  config.Gwd,
 		Cluster: &config.Cluster{Name: region, Listen: config.Listen{Host: "127.0.0.1", Port: -1}, Routes: o.routes},

@@ -121,15 +121,18 @@ func (c *conn) init(t *transport.Conn) {
 
 var nobody = &auth.Identity{}
 
-// run opens the connection and serves it until it ends.
-func (c *conn) run() error {
+// run opens the connection and serves it until it ends, which may be long after
+// run has returned: once logged in, a client has no goroutine.
+func (c *conn) run() {
 	if err := c.openUp(); err != nil {
-		return err
+		c.end(err)
+		return
 	}
 	c.mu.Lock()
 	if c.reason != wire.ReasonNone {
 		c.mu.Unlock()
-		return &ending{reason: c.reason}
+		c.end(&ending{reason: c.reason})
+		return
 	}
 	c.serving = true
 	c.startTimers()
@@ -137,7 +140,7 @@ func (c *conn) run() error {
 	if c.s.log.DebugEnabled() {
 		c.log().Debugf("Client connection created")
 	}
-	return c.t.Serve(c)
+	c.t.Run(c, c.end)
 }
 
 // HandleBlock implements transport.Handler.
@@ -160,6 +163,10 @@ func (c *conn) HandleBlock(b []byte) (at, need int, err error) {
 			if need > 0 {
 				need-- // the byte behind the payload is judged as soon as it is there
 			}
+			break
+		}
+		if op.Kind == wire.KindConnect && c.t.Afloat() {
+			err = transport.ErrMayBlock // it may take a while to find out who that is
 			break
 		}
 		at += n
@@ -331,8 +338,6 @@ func (c *conn) slow() {
 // Close implements link.Conn.
 func (c *conn) Close(reason wire.CloseReason) { c.shut(reason, "") }
 
-var longAgo = time.Unix(1, 0)
-
 // shut ends the connection from any goroutine: the reader is woken and does the
 // rest. The first reason counts.
 func (c *conn) shut(reason wire.CloseReason, text string) {
@@ -364,6 +369,7 @@ const (
 // end takes the connection out of everything, withdraws its interest first, and
 // closes the socket.
 func (c *conn) end(err error) {
+	defer c.s.finished.Done()
 	c.mu.Lock()
 	if c.reason == wire.ReasonNone {
 		c.reason = c.reasonFor(err)

@@ -90,6 +90,7 @@ func (c *conn) connect(arg []byte) error {
 	c.careful = c.verbose || c.pedantic || id.Permissions.Restricted()
 	again := c.connected
 	c.connected, c.gate = true, false
+	c.t.Rest()
 	c.ok()
 	c.mu.Lock()
 	if c.reason == wire.ReasonNone {

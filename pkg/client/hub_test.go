@@ -18,6 +18,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/transport"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
 
@@ -43,7 +44,7 @@ func startHub(t testing.TB, change ...func(*config.Config)) *hub {
 	}
 	h := &hub{broker: broker.New("NTEST", "", cfg.SystemAccount), registry: link.NewRegistry(100), urls: new(link.URLs)}
 	h.Service = New(Options{
-		Server: &link.Server{ID: "NTEST", Name: "NTEST", XKey: "XTEST", Version: "0.0.1"},
+		Server: &link.Server{ID: "NTEST", Name: "NTEST", XKey: "XTEST", Version: "0.0.1", Poller: newPoller(t)},
 		Broker: h.broker, Registry: h.registry, URLs: h.urls, Auth: auth.FromConfig(cfg), Settings: cfg,
 		FirstPing: time.Hour, // so that no PING comes between
 	})
@@ -53,6 +54,12 @@ func startHub(t testing.TB, change ...func(*config.Config)) *hub {
 	t.Cleanup(h.Close)
 	h.addr = h.Addr().String()
 	return h
+}
+
+func newPoller(t testing.TB) *transport.Poller {
+	p := transport.NewPoller(2)
+	t.Cleanup(p.Close)
+	return p
 }
 
 func (h *hub) nats(t testing.TB, opts ...nats.Option) *nats.Conn {

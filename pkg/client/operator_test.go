@@ -30,7 +30,7 @@ func operated(t *testing.T, tr *operatortest.Tree) (*hub, *operator.Operator) {
 	cfg := &config.Config{Client: config.Client{Listen: config.Listen{Host: "127.0.0.1", Port: -1}}}
 	h := &hub{broker: broker.New("NTEST", "", tr.System.Pub), registry: link.NewRegistry(100), urls: new(link.URLs)}
 	h.Service = New(Options{
-		Server: &link.Server{ID: "NTEST", Name: "NTEST"}, Broker: h.broker, Registry: h.registry, URLs: h.urls,
+		Server: &link.Server{ID: "NTEST", Name: "NTEST", Poller: newPoller(t)}, Broker: h.broker, Registry: h.registry, URLs: h.urls,
 		Auth: op, Settings: cfg, FirstPing: time.Hour,
 	})
 	if err := h.Start(); err != nil {

@@ -38,7 +38,7 @@ func TestAuthenticatorSeam(t *testing.T) {
 	opened := make(chan link.Info, 10)
 	h.registry.OnOpen(func(i link.Info) { opened <- i })
 	h.Service = New(Options{
-		Server: &link.Server{ID: "NTEST"}, Broker: h.broker, Registry: h.registry, URLs: h.urls, Auth: keys{}, Settings: cfg,
+		Server: &link.Server{ID: "NTEST", Poller: newPoller(t)}, Broker: h.broker, Registry: h.registry, URLs: h.urls, Auth: keys{}, Settings: cfg,
 	})
 	if err := h.Start(); err != nil {
 		t.Fatal(err)

@@ -234,6 +234,7 @@ func (s *Service) register(c *conn) bool {
 	n := s.open.Add(1)
 	c.over = limit < 0 || limit > 0 && n > int64(limit)
 	s.o.Registry.Add(c)
+	s.finished.Add(1) // end is done
 	return true
 }
 
@@ -329,7 +330,7 @@ func (s *Service) serve(nc net.Conn) {
 		c.t.Close()
 		return
 	}
-	c.end(c.run())
+	c.run()
 }
 
 func (s *Service) newConn(nc net.Conn) (*conn, error) {
@@ -337,7 +338,7 @@ func (s *Service) newConn(nc net.Conn) (*conn, error) {
 	l := &s.set.Load().limits
 	t, err := transport.New(nc, transport.Options{
 		MaxPending: l.MaxPending, WriteDeadline: l.WriteDeadline,
-		WriteRetry: l.WriteTimeout == config.WriteTimeoutRetry, OnSlow: c.slow,
+		WriteRetry: l.WriteTimeout == config.WriteTimeoutRetry, OnSlow: c.slow, Poller: s.o.Server.Poller,
 	})
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
 	"github.com/banyanmq/banyan/pkg/tlsmaterial"
+	"github.com/banyanmq/banyan/pkg/transport"
 	"github.com/banyanmq/banyan/pkg/version"
 )
 
@@ -67,8 +68,8 @@ type Process struct {
 	Config *config.Config
 	Log    *logging.Logger
 	Server *link.Server
-	Broker *broker.Broker
 	Keys   Keys
+	Broker *broker.Broker
 
 	// What this server and its peers tell clients, leaf nodes and gateways.
 	ClientURLs  *link.URLs
@@ -122,8 +123,8 @@ func New(cfg *config.Config) (*Process, error) {
 		Config:      cfg,
 		Log:         lg.Logger(),
 		Server:      srv,
-		Broker:      b,
 		Keys:        keys,
+		Broker:      b,
 		ClientURLs:  new(link.URLs),
 		LeafURLs:    new(link.URLs),
 		GatewayURLs: new(link.URLs),
@@ -169,6 +170,7 @@ func newServer(cfg *config.Config) (*link.Server, Keys, error) {
 	s := &link.Server{
 		ID: id, XKey: xkey, Name: cfg.ServerName, Product: string(cfg.Daemon),
 		Version: version.Version, Started: time.Now(),
+		Poller: transport.NewPoller(0),
 	}
 	if s.Name == "" {
 		s.Name = id
@@ -334,6 +336,7 @@ func (p *Process) Stop() {
 		}
 	}
 	p.started = 0
+	p.Server.Poller.Close()
 	p.TLS.Close()
 	if p.portFile != "" {
 		os.Remove(p.portFile)

@@ -72,6 +72,7 @@ func (s *Service) newConn(nc net.Conn, dir direction) (*conn, error) {
 	tc, err := transport.New(nc, transport.Options{
 		MaxPending: s.o.MaxQueued + controlRoom, WriteDeadline: set.WriteDeadline,
 		WriteRetry: set.WriteTimeout != "close",
+		Poller:     s.o.Server.Poller,
 	})
 	if err != nil {
 		nc.Close()

@@ -18,6 +18,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/transport"
 	"github.com/banyanmq/banyan/pkg/wire"
 	"github.com/banyanmq/banyan/test/procs"
 )
@@ -124,6 +125,8 @@ func newSite(t testing.TB, name string, change func(*Options), remotes ...config
 	}
 	srv := &link.Server{ID: "N" + name + "GWD", Name: name + "-gwd", Product: "gwd", Started: time.Now()}
 	srv.SetCluster(name, false)
+	srv.Poller = transport.NewPoller(2)
+	t.Cleanup(srv.Poller.Close)
 	b := broker.New(srv.ID, name, "")
 	b.Answers = broker.FromGateway
 	o := Options{

@@ -116,7 +116,7 @@ func (l *conn) stop(e *ending) {
 		l.c.Abort(e)
 		return
 	}
-	l.c.SetReadDeadline(time.Unix(1, 0))
+	l.c.Interrupt()
 }
 
 // fail is stop for the reading goroutine, which returns the result.

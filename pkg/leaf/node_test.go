@@ -18,6 +18,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/client"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/transport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,6 +45,8 @@ func newNode(t testing.TB, name string, change ...func(n *node)) *node {
 	t.Helper()
 	id := fmt.Sprintf("N%055d", nodes.Add(1))
 	n := &node{t: t, srv: &link.Server{ID: id, Name: name, Version: "0.0.1"}, reg: link.NewRegistry(100)}
+	n.srv.Poller = transport.NewPoller(2)
+	t.Cleanup(n.srv.Poller.Close)
 	n.cfg = &config.Config{
 		Client:        config.Client{Listen: config.Listen{Host: "127.0.0.1", Port: -1}},
 		SystemAccount: config.DefaultSystemAccount,

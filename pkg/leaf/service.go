@@ -249,6 +249,7 @@ func (s *Service) newConn(nc net.Conn, r *remote) (*conn, error) {
 	l.log = s.opts.Log.WithPrefix(fmt.Sprintf("%s - lid:%d", nc.RemoteAddr(), l.id))
 	l.rules.Store(&rules{})
 	c, err := transport.New(nc, transport.Options{
+		Poller:        s.opts.Server.Poller,
 		WriteDeadline: s.set().WriteDeadline,
 		WriteRetry:    s.set().WriteTimeout != config.WriteTimeoutClose,
 		OnSlow:        func() { l.log.RateLimitedWarnf("Slow Consumer Detected: the other side takes data slowly") },

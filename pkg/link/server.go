@@ -3,6 +3,8 @@ package link
 import (
 	"sync"
 	"time"
+
+	"github.com/banyanmq/banyan/pkg/transport"
 )
 
 // Server is who this process is. Fixed after the start, but for the cluster's
@@ -14,6 +16,7 @@ type Server struct {
 	Product string // hubd, gwd or leafd
 	Version string // of the product
 	Started time.Time
+	Poller  *transport.Poller // waits for connections; nil: each has a goroutine
 
 	mu      sync.RWMutex
 	cluster string

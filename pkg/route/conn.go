@@ -117,6 +117,7 @@ func (s *Service) newConn(nc net.Conn, t *target, account string) (*conn, error)
 	tc, err := transport.New(nc, transport.Options{
 		MaxPending: s.o.maxPending + controlRoom, WriteDeadline: set.WriteDeadline,
 		WriteRetry: set.WriteTimeout != "close",
+		Poller:     s.o.Server.Poller,
 		OnSlow:     func() { c.log.RateLimitedWarnf("Slow Consumer Detected: a write made headway only in part") },
 	})
 	if err != nil {

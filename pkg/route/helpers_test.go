@@ -16,6 +16,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/transport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,6 +49,8 @@ func newNode(t testing.TB, tune func(n *node)) *node {
 	t.Helper()
 	n := &node{t: t, id: nodeID()}
 	n.srv = &link.Server{ID: n.id, Name: "name-" + n.id[50:]}
+	n.srv.Poller = transport.NewPoller(2)
+	t.Cleanup(n.srv.Poller.Close)
 	n.srv.SetCluster("CL", false)
 	n.set = &config.Cluster{Name: "CL", Listen: config.Listen{Host: "127.0.0.1", Port: -1}}
 	n.b = broker.New(n.id, "CL", "")

@@ -3,7 +3,6 @@ package transport
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"runtime"
 	"sync"
@@ -32,6 +31,9 @@ type Options struct {
 	// WriteRetry keeps a connection whose write made some headway before the
 	// deadline; without it the first deadline closes the connection.
 	WriteRetry bool
+	// Poller waits for the connection once its handler needs no goroutine of its
+	// own; nil: it always has one.
+	Poller *Poller
 	// OnSlow is told each time a write deadline passes with some of the batch
 	// written and WriteRetry set. It may be nil and must not block.
 	OnSlow func()
@@ -57,15 +59,24 @@ var (
 //     again whether something was queued meanwhile, so nothing is left behind.
 //   - once cause is set nothing more is queued; the first cause stays.
 type Conn struct {
-	nc    net.Conn
-	raw   syscall.RawConn
-	opts  Options
-	tls   *tls.Conn
-	layer *tlsLayer
-	s2r   io.Reader // set when reading is S2-compressed
+	nc     net.Conn        // nil afloat
+	raw    syscall.RawConn // nil afloat
+	remote net.Addr
+	local  net.Addr
+	opts   Options
+	tls    *tls.Conn
+	layer  *tlsLayer
 
-	// Reading; owned by the goroutine that calls ReadLine or Serve.
-	rbuf    []byte // bytes read and not consumed; nil while idle
+	// Reading; owned by the goroutine that calls ReadLine, Run or Serve, then by
+	// the loop that waits for the connection.
+	handler Handler
+	ended   func(error)
+	restful bool
+	onLoop  bool
+	need    int      // what the handler asked for
+	rbuf    []byte   // bytes read and not consumed; nil while idle
+	stages  []*stage // between the socket and rbuf, lowest first
+	rdst    *[]byte  // where receive puts what it reads
 	rn      int
 	rerr    error
 	rread   func(fd uintptr) bool
@@ -73,22 +84,28 @@ type Conn struct {
 	lineEnd int // end of the line that ReadLine returned, to be dropped
 	started time.Time
 
-	mu      sync.Mutex
-	queue   [][]byte // full chunks, oldest first
-	tail    []byte   // chunk being filled; nil when there is none
-	pending int64    // bytes queued or being written
-	writing bool
-	cause   error
-	done    bool // socket closed
-	killed  bool
-	hint    int // bytes of recent bursts: size of the next first chunk
+	mu sync.Mutex
+	afloat
+	interrupted bool
+	owed        bool     // a layer has something of its own to send
+	queue       [][]byte // full chunks, oldest first
+	tail        []byte   // chunk being filled; nil when there is none
+	pending     int64    // bytes queued or being written
+	writing     bool
+	cause       error
+	done        bool // socket closed
+	killed      bool
+	hint        int // bytes of recent bursts: size of the next first chunk
 
 	// Writing; owned by whoever holds writing.
 	wire    [][]byte // encoded chunks, oldest first
 	wireAt  int      // the one being written
 	wireOff int      // bytes of it that are out
+	batches uint     // how often wire was written to its end; also under mu
 	spare   [][]byte // plain chunks to be encoded
 	enc     encoder
+	owing   bool          // a layer's own goes out with this batch
+	framing *layerEncoder // set with a Layer
 	wbuf    []byte
 	wn      int
 	werr    error
@@ -116,7 +133,8 @@ func New(nc net.Conn, opts Options) (*Conn, error) {
 	if t, ok := nc.(*net.TCPConn); ok {
 		t.SetNoDelay(true)
 	}
-	c := &Conn{nc: nc, raw: raw, opts: opts, rwant: firstRead, started: time.Now()}
+	c := &Conn{nc: nc, raw: raw, remote: nc.RemoteAddr(), local: nc.LocalAddr(), opts: opts, rwant: firstRead, started: time.Now()}
+	c.fd = -1
 	c.rread = c.readable
 	c.wtry = c.tryWrite
 	c.wblock = c.blockWrite
@@ -124,10 +142,10 @@ func New(nc net.Conn, opts Options) (*Conn, error) {
 }
 
 // RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // LocalAddr is our address.
-func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+func (c *Conn) LocalAddr() net.Addr { return c.local }
 
 // Started is when the Conn was made.
 func (c *Conn) Started() time.Time { return c.started }
@@ -188,10 +206,29 @@ func (c *Conn) abortLocked(cause error) {
 		c.cause = cause
 	}
 	c.dropLocked()
-	if !c.done {
+	switch {
+	case c.done:
+	case c.nc != nil:
 		// Expiring the deadlines wakes whoever is blocked; the socket itself is
 		// closed by Close, which the reading goroutine's owner calls.
 		c.nc.SetDeadline(longAgo)
+	default:
+		c.summonLocked()
+	}
+}
+
+// Interrupt makes Serve and Run end as soon as the block that is being handled
+// is done; what is queued stays to be written. It may be called from anywhere.
+func (c *Conn) Interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = true
+	switch {
+	case c.done || c.cause != nil:
+	case c.nc != nil:
+		c.nc.SetReadDeadline(longAgo)
+	default:
+		c.summonLocked()
 	}
 }
 
@@ -201,8 +238,9 @@ func (c *Conn) abortLocked(cause error) {
 // bytes rather than a reset; then the socket is closed. It blocks for at most
 // about twice limit, and must be called from the goroutine that reads.
 func (c *Conn) Finish(cause error, limit time.Duration) {
+	moored := c.ashore() == nil
 	c.mu.Lock()
-	if c.cause == nil {
+	if c.cause == nil && moored {
 		if cause == nil {
 			cause = ErrClosed
 		}
@@ -232,6 +270,7 @@ func (c *Conn) Finish(cause error, limit time.Duration) {
 		}
 	}
 	c.drainLoop()
+	c.farewell(cause)
 	if c.tls != nil {
 		c.tls.CloseWrite()
 		c.layer.flushDirect()
@@ -266,10 +305,24 @@ func (c *Conn) Close() {
 	}
 	done := c.done
 	c.done = true
-	reset := c.killed
 	c.dropLocked()
+	c.late.stop()
+	for c.fd >= 0 && c.writing && !c.stuck {
+		c.mu.Unlock()
+		runtime.Gosched() // the writer does not block
+		c.mu.Lock()
+	}
+	if c.fd >= 0 {
+		if c.stuck {
+			c.stuck = false
+			c.dropWireLocked()
+		}
+		c.closeFDLocked(c.killed)
+		done = true
+	}
+	reset := c.killed
 	c.mu.Unlock()
-	if !done {
+	if !done && c.nc != nil {
 		if t, ok := c.nc.(*net.TCPConn); ok && reset {
 			t.SetLinger(0)
 		}
@@ -279,6 +332,10 @@ func (c *Conn) Close() {
 	if c.rbuf != nil {
 		putBuf(c.rbuf)
 		c.rbuf = nil
+	}
+	for _, s := range c.stages {
+		putBuf(s.in)
+		s.in = nil
 	}
 }
 

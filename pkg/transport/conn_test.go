@@ -24,9 +24,32 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// ashore makes pair leave out the Poller, with which all tests run otherwise.
+var ashore bool
+
+// TestAshore runs the tests of what a Poller changes once more without one.
+func TestAshore(t *testing.T) {
+	ashore = true
+	defer func() { ashore = false }()
+	for name, f := range map[string]func(*testing.T){
+		"OrderAndContent": TestOrderAndContent, "ByteAtATime": TestByteAtATime, "ReadLineThenServe": TestReadLineThenServe,
+		"SlowPending": TestSlowPending, "SlowWrite": TestSlowWrite, "Finish": TestFinish, "AbortWakesReader": TestAbortWakesReader,
+		"Interrupt": TestInterrupt, "Kill": TestKill, "MayBlock": TestMayBlock, "EOF": TestEOF, "IdleOwnsNothing": TestIdleOwnsNothing,
+		"FinishBesideFlush": TestFinishBesideFlush, "LargeMessageGrows": TestLargeMessageGrows,
+		"AnnouncedSizeIsNotTrusted": TestAnnouncedSizeIsNotTrusted, "WriteRetry": TestWriteRetry,
+	} {
+		t.Run(name, f)
+	}
+}
+
 // pair returns both ends of a loopback connection.
 func pair(t testing.TB, a, b Options) (*Conn, *Conn) {
 	t.Helper()
+	if !ashore {
+		p := NewPoller(2)
+		t.Cleanup(p.Close)
+		a.Poller, b.Poller = p, p
+	}
 	x, y := sockets(t)
 	ca, err := New(x, a)
 	if err != nil {

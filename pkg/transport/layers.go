@@ -18,6 +18,83 @@ type encoder interface {
 	encode(wire, plain [][]byte) ([][]byte, error)
 }
 
+// decoder turns what came from below into what goes up. It appends to dst, as much
+// as it likes, and says how much of src it is done with. Without headway on either
+// it waits for more. It is called again after headway, with an empty src too.
+type decoder interface {
+	decode(dst, src []byte) (out []byte, consumed int, err error)
+}
+
+// stage is a decoder with what it has not consumed yet; in is nil while idle.
+type stage struct {
+	decoder
+	in  []byte
+	err error // told after what came before it
+}
+
+// advance decodes what is there already, until something more is in rbuf or nothing
+// is left to be done.
+func (c *Conn) advance() (bool, error) {
+	if len(c.stages) == 0 {
+		return false, nil
+	}
+	c.makeRoom()
+	return c.advanceTo(len(c.stages)-1, &c.rbuf)
+}
+
+// advanceTo makes stage i append to dst.
+func (c *Conn) advanceTo(i int, dst *[]byte) (bool, error) {
+	s := c.stages[i]
+	for {
+		if s.err != nil {
+			return false, s.err
+		}
+		had := len(*dst)
+		fresh := *dst == nil
+		if fresh {
+			*dst = getBuf(firstRead)
+		} else if len(*dst) == cap(*dst) {
+			*dst = roomFor(*dst, len(*dst))
+		}
+		out, n, err := s.decode(*dst, s.in)
+		*dst = out
+		if fresh && len(out) == 0 {
+			putBuf(out)
+			*dst = nil
+		}
+		s.consume(n)
+		if len(out) > had {
+			s.err = err
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if n > 0 {
+			continue
+		}
+		if i == 0 {
+			return false, nil
+		}
+		if more, err := c.advanceTo(i-1, &s.in); !more {
+			return false, err
+		}
+	}
+}
+
+// consume drops n bytes of in. An empty buffer goes back to the pool.
+func (s *stage) consume(n int) {
+	if s.in == nil {
+		return
+	}
+	rest := copy(s.in, s.in[n:])
+	s.in = s.in[:rest]
+	if rest == 0 {
+		putBuf(s.in)
+		s.in = nil
+	}
+}
+
 // tlsLayer stands between crypto/tls and the socket. While direct it passes
 // calls on and may block: that is how the handshake runs. Afterwards reads
 // return errWouldBlock when no bytes are there (crypto/tls keeps what it has
@@ -26,7 +103,7 @@ type encoder interface {
 type tlsLayer struct {
 	c      *Conn
 	direct bool
-	in     []byte // buffer of getBuf with bytes from the socket
+	in     []byte // bytes from the socket
 	off    int
 	// out is appended to by whoever makes crypto/tls write: mostly the writer,
 	// but an alert or a key update may come from the reading goroutine.
@@ -48,10 +125,6 @@ func (l *tlsLayer) Read(p []byte) (int, error) {
 	if l.off < len(l.in) {
 		n := copy(p, l.in[l.off:])
 		l.off += n
-		if l.off == len(l.in) {
-			putBuf(l.in)
-			l.in, l.off = nil, 0
-		}
 		return n, nil
 	}
 	if !l.direct {
@@ -62,18 +135,21 @@ func (l *tlsLayer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// buffered tells whether bytes from the socket wait to be decrypted.
-func (l *tlsLayer) buffered() bool { return l.off < len(l.in) }
-
-// wait blocks until bytes from the socket are in the layer.
-func (l *tlsLayer) wait() error {
-	c := l.c
-	saved := c.rbuf
-	c.rbuf = nil
-	err := c.fillRaw()
-	l.in, l.off = c.rbuf, 0
-	c.rbuf = saved
-	return err
+// decode decrypts.
+func (l *tlsLayer) decode(dst, src []byte) (out []byte, consumed int, err error) {
+	l.in, l.off = src, 0
+	for len(dst) < cap(dst) {
+		n, rerr := l.c.tls.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if rerr != nil {
+			if !errors.Is(rerr, errWouldBlock) {
+				err = rerr
+			}
+			break
+		}
+	}
+	consumed, l.in = l.off, nil
+	return dst, consumed, err
 }
 
 func (l *tlsLayer) Write(p []byte) (int, error) {
@@ -140,6 +216,7 @@ func (c *Conn) StartTLS(cfg *tls.Config, server bool, limit time.Duration) error
 		cfg.DynamicRecordSizingDisabled = true
 	}
 	l := &tlsLayer{c: c, direct: true, in: c.rbuf}
+	first := c.rbuf
 	c.rbuf = nil
 	t := tls.Client(l, cfg)
 	if server {
@@ -163,6 +240,10 @@ func (c *Conn) StartTLS(cfg *tls.Config, server bool, limit time.Duration) error
 	c.nc.SetDeadline(time.Time{})
 	l.direct = false
 	c.tls, c.layer, c.enc = t, l, &tlsEncoder{l: l, conn: t}
+	below := &stage{decoder: l, in: first}
+	below.consume(l.off)
+	c.stages = append(c.stages, below)
+	l.in = nil
 	return nil
 }
 
@@ -220,6 +301,12 @@ func (w *chunkWriter) Write(p []byte) (int, error) {
 }
 
 func (e *s2Encoder) encode(wire, plain [][]byte) ([][]byte, error) {
+	if len(plain) == 0 {
+		if e.next == nil {
+			return wire, nil
+		}
+		return e.next.encode(wire, nil)
+	}
 	w, _ := writers[e.level].Get().(*s2.Writer)
 	if w == nil {
 		w = newS2Writer(e.level)
@@ -249,48 +336,18 @@ func (e *s2Encoder) encode(wire, plain [][]byte) ([][]byte, error) {
 	return wire, err
 }
 
-// blockingReader is the byte stream below S2: the socket, or TLS over it,
-// starting with what was read already.
-type blockingReader struct {
-	c     *Conn
-	first []byte
-}
-
-func (r *blockingReader) Read(p []byte) (int, error) {
-	if len(r.first) > 0 {
-		n := copy(p, r.first)
-		r.first = r.first[n:]
-		return n, nil
-	}
-	c := r.c
-	if c.tls == nil {
-		n, err := c.nc.Read(p)
-		c.inBytes.Add(int64(n))
-		return n, err
-	}
-	for {
-		n, err := c.tls.Read(p)
-		if n > 0 || !errors.Is(err, errWouldBlock) {
-			return n, err
-		}
-		if err := c.layer.wait(); err != nil {
-			return 0, err
-		}
-	}
-}
-
 // StartS2Read makes everything that is read from here on S2. It must be called
 // between ReadLine and the next read, or from HandleBlock with all bytes
 // consumed.
 func (c *Conn) StartS2Read() {
 	c.settle()
-	r := &blockingReader{c: c}
-	if len(c.rbuf) > 0 {
-		r.first = append([]byte(nil), c.rbuf...)
-		putBuf(c.rbuf)
-		c.rbuf = nil
-	}
-	c.s2r = s2.NewReader(r, s2.ReaderMaxBlockSize(4<<20), s2.ReaderAllocBlock(64<<10))
+	c.stack(&s2Decoder{})
+}
+
+// stack puts a decoder on top of the others. Bytes read already are its.
+func (c *Conn) stack(d decoder) {
+	c.stages = append(c.stages, &stage{decoder: d, in: c.rbuf})
+	c.rbuf = nil
 }
 
 // StartS2Write makes everything queued from here on S2, or changes the level.

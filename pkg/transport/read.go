@@ -18,27 +18,6 @@ const (
 	trust = 2 << 20
 )
 
-// Serve reads until the handler or the socket ends it, and returns why: the
-// handler's error, the cause given to Abort, io.EOF, or a read error. It does
-// not close the socket.
-func (c *Conn) Serve(h Handler) error {
-	c.settle()
-	need := 0
-	for {
-		if len(c.rbuf) > 0 && len(c.rbuf) >= need {
-			n, want, err := h.HandleBlock(c.rbuf)
-			if err != nil {
-				return c.why(err)
-			}
-			need = want
-			c.consume(n, want)
-		}
-		if err := c.fill(need); err != nil {
-			return c.why(err)
-		}
-	}
-}
-
 // why prefers the cause that this side gave over the error that it led to.
 func (c *Conn) why(err error) error {
 	c.mu.Lock()
@@ -71,41 +50,61 @@ func (c *Conn) consume(n, need int) {
 }
 
 // fill blocks until at least one more byte is in the buffer.
-func (c *Conn) fill(need int) error {
-	if len(c.rbuf) > 0 && len(c.rbuf) == cap(c.rbuf) {
-		room := 2 * cap(c.rbuf)
-		if need > cap(c.rbuf) {
-			room = min(room, need)
+func (c *Conn) fill() error {
+	for {
+		if more, err := c.advance(); more || err != nil {
+			return err
 		}
-		grown := append(getBuf(room), c.rbuf...)
-		putBuf(c.rbuf)
-		c.rbuf = grown
+		c.makeRoom()
+		got, err := c.receive()
+		if err != nil {
+			return err
+		}
+		if got && len(c.stages) == 0 {
+			return nil
+		}
 	}
-	switch {
-	case c.s2r != nil:
-		return c.fillFrom(c.s2r)
-	case c.tls != nil:
-		return c.fillTLS()
-	}
-	return c.fillRaw()
 }
 
-// fillRaw reads straight from the socket. The buffer is taken only when there
-// is something to read.
-func (c *Conn) fillRaw() error {
+// makeRoom grows a full buffer, to what the handler needs or to twice its size.
+func (c *Conn) makeRoom() {
+	if len(c.rbuf) == 0 || len(c.rbuf) < cap(c.rbuf) {
+		return
+	}
+	room := 2 * cap(c.rbuf)
+	if c.need > cap(c.rbuf) {
+		room = min(room, c.need)
+	}
+	grown := append(getBuf(room), c.rbuf...)
+	putBuf(c.rbuf)
+	c.rbuf = grown
+}
+
+// receive reads once from the socket, into the lowest stage or, if there is
+// none, into the buffer, and reports whether something came. Ashore it waits for that.
+// A buffer is taken only when there is something to read.
+func (c *Conn) receive() (bool, error) {
+	c.rdst = &c.rbuf
+	if len(c.stages) > 0 {
+		c.rdst = &c.stages[0].in
+	}
 	c.rn, c.rerr = 0, nil
-	if err := c.raw.Read(c.rread); err != nil {
-		return err
+	if c.onLoop {
+		if !c.readable(uintptr(c.fd)) {
+			return false, nil
+		}
+	} else if err := c.raw.Read(c.rread); err != nil {
+		return false, err
 	}
 	if c.rn > 0 {
 		c.inBytes.Add(int64(c.rn))
 		c.adapt(c.rn)
-		return nil
+		return true, nil
 	}
 	if c.rerr != nil {
-		return os.NewSyscallError("read", c.rerr)
+		return false, os.NewSyscallError("read", c.rerr)
 	}
-	return io.EOF
+	return false, io.EOF
 }
 
 // adapt sizes the next buffer: full reads ask for a large one.
@@ -117,82 +116,39 @@ func (c *Conn) adapt(n int) {
 	}
 }
 
-// readable is called by the poller, first at once and then whenever the
-// socket may have bytes; false means wait.
+// readable makes one attempt to read; false means that nothing is there.
 func (c *Conn) readable(fd uintptr) bool {
-	owned := c.rbuf != nil
-	if !owned {
-		c.rbuf = getBuf(c.rwant)
+	buf := *c.rdst
+	owned := buf != nil
+	switch {
+	case !owned:
+		buf = getBuf(c.rwant)
+	case len(buf) == cap(buf) || cap(buf) <= maxSlim:
+		buf = append(getBuf(max(2*cap(buf), c.rwant)), buf...)
+		putBuf(*c.rdst)
 	}
+	there := true
 	for {
-		n, err := syscall.Read(int(fd), c.rbuf[len(c.rbuf):cap(c.rbuf)])
-		switch {
-		case err == syscall.EINTR:
+		n, err := syscall.Read(int(fd), buf[len(buf):cap(buf)])
+		if err == syscall.EINTR {
 			continue
-		case err == syscall.EAGAIN:
-			if !owned {
-				putBuf(c.rbuf)
-				c.rbuf = nil
-			}
-			return false
-		case err != nil:
+		}
+		if err == syscall.EAGAIN {
+			there = false
+		} else if err != nil {
 			c.rerr = err
-		default:
+		} else {
 			c.rn = n
-			c.rbuf = c.rbuf[:len(c.rbuf)+n]
+			buf = buf[:len(buf)+n]
 		}
-		if c.rn == 0 && !owned {
-			putBuf(c.rbuf)
-			c.rbuf = nil
-		}
-		return true
+		break
 	}
-}
-
-// fillFrom reads through a blocking layer.
-func (c *Conn) fillFrom(r io.Reader) error {
-	if c.rbuf == nil {
-		c.rbuf = getBuf(firstRead)
+	if c.rn == 0 && !owned {
+		putBuf(buf)
+		buf = nil
 	}
-	n, err := r.Read(c.rbuf[len(c.rbuf):cap(c.rbuf)])
-	c.rbuf = c.rbuf[:len(c.rbuf)+n]
-	if n > 0 {
-		return nil
-	}
-	if err == nil {
-		return nil
-	}
-	return err
-}
-
-// fillTLS decrypts what the TLS layer holds, and waits for the socket only
-// when it holds no whole record.
-func (c *Conn) fillTLS() error {
-	for {
-		if c.rbuf == nil {
-			c.rbuf = getBuf(firstRead)
-		}
-		n, err := c.tls.Read(c.rbuf[len(c.rbuf):cap(c.rbuf)])
-		c.rbuf = c.rbuf[:len(c.rbuf)+n]
-		if n > 0 {
-			// Take all records that are there: one block, one flush.
-			for err == nil && len(c.rbuf) < cap(c.rbuf) && c.layer.buffered() {
-				n, err = c.tls.Read(c.rbuf[len(c.rbuf):cap(c.rbuf)])
-				c.rbuf = c.rbuf[:len(c.rbuf)+n]
-			}
-			return nil
-		}
-		if err != nil && !errors.Is(err, errWouldBlock) {
-			return err
-		}
-		if len(c.rbuf) == 0 {
-			putBuf(c.rbuf)
-			c.rbuf = nil
-		}
-		if err := c.layer.wait(); err != nil {
-			return err
-		}
-	}
+	*c.rdst = buf
+	return there
 }
 
 // ErrLineTooLong is returned by ReadLine.
@@ -223,7 +179,7 @@ func (c *Conn) ReadLine(maxLen int, deadline time.Time) ([]byte, error) {
 			return nil, ErrLineTooLong
 		}
 		from = len(c.rbuf)
-		if err := c.fill(0); err != nil {
+		if err := c.fill(); err != nil {
 			return nil, c.why(err)
 		}
 	}
@@ -237,8 +193,10 @@ func (c *Conn) Peek(n int, deadline time.Time) ([]byte, error) {
 	if err := c.SetReadDeadline(deadline); err != nil {
 		return nil, c.why(err)
 	}
+	c.need = n
+	defer func() { c.need = 0 }()
 	for len(c.rbuf) < n {
-		if err := c.fill(n); err != nil {
+		if err := c.fill(); err != nil {
 			if IsTimeout(err) {
 				c.SetReadDeadline(time.Time{})
 			}
@@ -264,8 +222,13 @@ func (c *Conn) settle() {
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cause != nil {
+	switch {
+	case c.cause != nil:
 		return c.cause
+	case c.interrupted:
+		return os.ErrDeadlineExceeded
+	case c.nc == nil:
+		return nil // nobody waits
 	}
 	return c.nc.SetReadDeadline(t)
 }

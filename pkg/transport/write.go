@@ -119,32 +119,48 @@ func (c *Conn) WriteFlush(p []byte) bool {
 // that one will see what was queued.
 func (c *Conn) Flush() {
 	c.mu.Lock()
-	if c.writing || c.pending == 0 || c.cause != nil {
+	if c.writing || c.pending == 0 && !c.owed || c.cause != nil {
 		c.mu.Unlock()
 		return
 	}
 	c.writing = true
+	c.pushLocked()
+	c.mu.Unlock()
+}
+
+// pushLocked writes without blocking. mu is held, and let go while it writes;
+// writing is set, and stays so if something is left to be written later.
+func (c *Conn) pushLocked() {
 	for range inlineRounds {
-		c.takeLocked()
+		if len(c.wire) == 0 {
+			c.takeLocked()
+		}
 		c.mu.Unlock()
 		err := c.writeNow()
 		c.mu.Lock()
 		if err != nil {
 			c.stopWritingLocked(err)
-			c.mu.Unlock()
 			return
 		}
 		if c.wireAt < len(c.wire) {
 			break // the socket is full
 		}
-		if len(c.queue) == 0 && len(c.tail) == 0 {
+		c.batches++
+		if len(c.queue) == 0 && len(c.tail) == 0 && !c.owed {
 			c.writing = false
-			c.mu.Unlock()
 			return
 		}
 	}
+	if c.fd >= 0 {
+		c.holdLocked()
+		return
+	}
+	c.drainLocked()
+}
+
+// drainLocked leaves the rest of a write to a goroutine.
+func (c *Conn) drainLocked() {
 	c.drained.Add(1)
-	c.mu.Unlock()
 	go func() {
 		defer c.drained.Done()
 		c.drainLoop()
@@ -172,6 +188,7 @@ func (c *Conn) takeLocked() {
 		n++
 	}
 	c.remember(total)
+	c.owing, c.owed = c.owed, false
 	c.spare = append(c.spare[:0], c.queue[:n]...)
 	c.queue = append(c.queue[:0], c.queue[n:]...)
 }
@@ -187,9 +204,10 @@ func (c *Conn) remember(total int) {
 // encode runs what takeLocked set aside through the layers. Not locked: the
 // writer owns encoder, spare and wire.
 func (c *Conn) encode() error {
-	if len(c.spare) == 0 {
+	if len(c.spare) == 0 && !c.owing {
 		return nil
 	}
+	c.owing = false
 	plain := 0
 	for _, b := range c.spare {
 		plain += len(b)
@@ -233,7 +251,12 @@ func (c *Conn) writeNow() error {
 func (c *Conn) writeWire(f func(fd uintptr) bool) error {
 	for c.wireAt < len(c.wire) {
 		c.wbuf, c.wn, c.werr = c.wire[c.wireAt][c.wireOff:], 0, nil
-		err := c.raw.Write(f)
+		var err error
+		if c.fd >= 0 {
+			c.writeSome(uintptr(c.fd))
+		} else {
+			err = c.raw.Write(f)
+		}
 		if c.wn > 0 {
 			c.wrote(c.wn)
 		}
@@ -307,7 +330,8 @@ func (c *Conn) drainLoop() {
 			return
 		}
 		c.mu.Lock()
-		if len(c.queue) == 0 && len(c.tail) == 0 {
+		c.batches++
+		if len(c.queue) == 0 && len(c.tail) == 0 && !c.owed {
 			if c.cause == nil {
 				c.nc.SetWriteDeadline(time.Time{})
 			}
@@ -351,6 +375,12 @@ func (c *Conn) drainBatch() error {
 
 // stopWritingLocked ends the connection after a failed write.
 func (c *Conn) stopWritingLocked(err error) {
+	c.dropWireLocked()
+	c.abortLocked(err)
+}
+
+// dropWireLocked ends a write.
+func (c *Conn) dropWireLocked() {
 	for _, b := range c.wire[c.wireAt:] {
 		c.pending -= int64(len(b) - c.wireOff)
 		c.wireOff = 0
@@ -358,5 +388,4 @@ func (c *Conn) stopWritingLocked(err error) {
 	}
 	c.wire, c.wireAt, c.wireOff = nil, 0, 0
 	c.writing = false
-	c.abortLocked(err)
 }
