@@ -160,7 +160,7 @@ func (s *deliverySession) shared() string   { return fmt.Sprintf("b%d.all", s.ru
 func (s *deliverySession) own(i int) string { return fmt.Sprintf("b%d.%05d", s.run, i) }
 
 // installChunk is how many subscriptions are made before the server must answer.
-const installChunk = 20_000
+const installChunk = 10_000
 
 // install makes the many subscriptions of one subscriber and notes what they took.
 func (s *deliverySession) install() error {
@@ -189,7 +189,7 @@ func (s *deliverySession) install() error {
 			began = time.Now()
 			e, err = s.addSubscriber(u, subs, sids)
 		} else if err = e.write(subs); err == nil {
-			err = s.sync(e)
+			err = s.syncWithin(e, 3*patience)
 		}
 		if err != nil {
 			return err

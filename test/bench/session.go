@@ -20,6 +20,7 @@ type session struct {
 	site *site
 	now  func() int64
 
+	began time.Time
 	reach time.Duration // how long the first message may take to all receivers
 
 	mu    sync.Mutex
@@ -70,7 +71,7 @@ type publisher struct {
 }
 
 func newSession(run uint16, at *site) (*session, error) {
-	s := &session{run: run, site: at, now: clock(), reach: patience, failed: make(chan struct{})}
+	s := &session{run: run, site: at, now: clock(), began: time.Now(), reach: patience, failed: make(chan struct{})}
 	l, err := newLoop(&s.mu, s.now, s.fail)
 	if err != nil {
 		return nil, err
@@ -103,8 +104,14 @@ func (s *session) Close() error {
 	return s.err()
 }
 
+// connectPatience is how long all connections of a session may take to be made.
+const connectPatience = 5 * time.Minute
+
 // dial connects; who is the number of the user to log in as, where there are several.
 func (s *session) dial(addr string, who int) (*endpoint, error) {
+	if took := time.Since(s.began); took > connectPatience {
+		return nil, fmt.Errorf("after %v only %d connections are there", took.Round(time.Second), len(s.all))
+	}
 	e, err := s.site.dial(addr, who)
 	if err == nil {
 		s.all = append(s.all, e)
@@ -174,20 +181,27 @@ func (s *session) addSubscriber(u *unit, subs []byte, sids []int) (*endpoint, er
 }
 
 // sync sends PING and waits for its PONG: the server has handled everything sent before on e.
-func (s *session) sync(e *endpoint) error {
+func (s *session) sync(e *endpoint) error { return s.syncWithin(e, patience/2) }
+
+func (s *session) syncWithin(e *endpoint, limit time.Duration) error {
 	s.mu.Lock()
 	want := e.pongs + 1
 	s.mu.Unlock()
 	if err := e.write(s.site.dialect().Ping(nil)); err != nil {
 		return err
 	}
-	return s.await(func() (bool, int64) { return e.pongs >= want, 0 }, func() error {
-		return errors.New("no PONG came")
+	return s.awaitWithin(limit, func() (bool, int64) { return e.pongs >= want, 0 }, func() error {
+		return fmt.Errorf("no PONG came within %v", limit)
 	})
 }
 
-// await waits until done is true, looking under the lock, as long as the number beside it changes at least once in patience.
+// await waits until done is true, looking under the lock, as long as the number beside it changes now and then.
 func (s *session) await(done func() (bool, int64), lost func() error) error {
+	return s.awaitWithin(patience/2, done, lost)
+}
+
+// awaitWithin is await with a limit of its own to the time without change.
+func (s *session) awaitWithin(limit time.Duration, done func() (bool, int64), lost func() error) error {
 	last, since := int64(-1), time.Now()
 	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 500*time.Microsecond) {
 		if err := s.err(); err != nil {
@@ -201,7 +215,7 @@ func (s *session) await(done func() (bool, int64), lost func() error) error {
 		}
 		if progress != last {
 			last, since = progress, time.Now()
-		} else if time.Since(since) > patience/2 {
+		} else if time.Since(since) > limit {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			return lost()
