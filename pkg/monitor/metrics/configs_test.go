@@ -1,8 +1,11 @@
 package metrics_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/banyanmq/banyan/pkg/monitor"
 	"github.com/banyanmq/banyan/pkg/monitor/metrics"
+	"github.com/banyanmq/banyan/pkg/monitor/metrics/prom"
 )
 
 var (
@@ -62,6 +66,31 @@ func checkExpression(t *testing.T, where, expr string) {
 			}
 		}
 	}
+}
+
+// TestPromtool: what promtool says of rules, settings and both writers.
+func TestPromtool(t *testing.T) {
+	exe, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("TestPromtool: no promtool on PATH: apt-get install prometheus")
+	}
+	run := func(in []byte, args ...string) {
+		t.Helper()
+		cmd := exec.Command(exe, args...)
+		cmd.Dir, cmd.Stdin = "../../../configs/prometheus", bytes.NewReader(in)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("promtool %v: %v\n%s", args, err, out)
+		}
+	}
+	run(nil, "check", "rules", "alerts.yaml")
+	run(nil, "check", "config", "prometheus.yaml")
+	o := options(t)
+	r := monitor.NewReports(o)
+	fill(o)
+	run(metrics.NewCollector(r).Text(false), "check", "metrics")
+	w := httptest.NewRecorder()
+	prom.Handler(r).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	run(w.Body.Bytes(), "check", "metrics")
 }
 
 // TestDashboard: it can be read, and everything that it asks for is there.
