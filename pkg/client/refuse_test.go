@@ -178,18 +178,23 @@ func TestTrustedProxies(t *testing.T) {
 
 // Failures look alike: what a stranger sees does not depend on what was wrong.
 func TestRefusalsLookAlike(t *testing.T) {
+	kp, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, _ := kp.PublicKey()
 	h, _ := guarded(t, 0, 0, nil, func(c *config.Config) {
 		c.Auth.Users = []config.User{
 			{Name: "joe", Password: "p"},
 			{Name: "mqtt", Password: "p", AllowedConnectionTypes: []config.ConnectionType{config.MQTT}},
 			{Name: "bound", Password: "p", ProxyRequired: true},
-			{NKey: "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"},
+			{NKey: pub},
 		}
 	})
 	var seen string
 	for _, connect := range []string{
 		`"user":"joe","pass":"x"`, `"user":"nobody","pass":"x"`, `"user":"mqtt","pass":"p"`, `"user":"bound","pass":"p"`, `"auth_token":"t"`, `"jwt":"eyJ"`,
-		`"nkey":"UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4","sig":"x"`, `"nkey":"U","sig":"x"`, `"user":"joe","pass":"p","account":"A"`, `"verbose":false`,
+		`"nkey":"` + pub + `","sig":"x"`, `"nkey":"U","sig":"x"`, `"user":"joe","pass":"p","account":"A"`, `"verbose":false`,
 	} {
 		c := h.dial(t)
 		c.send("CONNECT " + quiet + "," + connect + "}\r\nPING\r\n")
