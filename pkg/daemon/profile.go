@@ -3,13 +3,17 @@ package daemon
 import (
 	"context"
 	"errors"
-	"expvar"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/monitor"
 )
 
 // profiler serves the runtime's profiles over HTTP (setting profiling.port).
@@ -20,16 +24,16 @@ type profiler struct {
 	wg  sync.WaitGroup
 }
 
-// profilerPart listens on the client listener's host, or on loopback in a daemon
-// that has no clients.
+// profilerPart listens on loopback, whatever clients connect to: profiles say more
+// than strangers should know, and anybody may ask for one that costs much.
 func profilerPart(p *Process) Part {
 	return ServicePart(Watching, "profiling listener", "profile", "http", &profiler{p: p})
 }
 
 func (s *profiler) Start() error {
-	host := s.p.Config.Client.Host
-	if host == "" {
-		host = "127.0.0.1"
+	host := "127.0.0.1"
+	if ip := net.ParseIP(s.p.Config.Client.Host); ip != nil && ip.IsLoopback() {
+		host = ip.String() // another of the machine's own
 	}
 	ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(max(s.p.Config.ProfPort, 0))))
 	if err != nil {
@@ -37,11 +41,14 @@ func (s *profiler) Start() error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(strings.Join(config.RedactArgs(os.Args), "\x00"))) // the client is gone
+	})
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	mux.Handle("/debug/vars", expvar.Handler())
+	mux.HandleFunc("/debug/vars", monitor.ServeVars)
 	s.ln, s.srv = ln, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	s.wg.Go(func() {
 		if err := s.srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

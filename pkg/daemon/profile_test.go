@@ -18,7 +18,7 @@ import (
 func TestProfiles(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	defer http.DefaultClient.CloseIdleConnections()
-	cfg := &config.Config{Daemon: config.Gwd, ProfPort: -1, PortsFileDir: t.TempDir()}
+	cfg := &config.Config{Daemon: config.Hubd, Client: config.Client{Listen: config.Listen{Host: "0.0.0.0"}}, ProfPort: -1, PortsFileDir: t.TempDir()}
 	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +54,17 @@ func TestProfiles(t *testing.T) {
 	resp.Body.Close()
 	if !strings.HasPrefix(string(text), "goroutine profile: total ") {
 		t.Errorf("got %.60q", text)
+	}
+	for path, want := range map[string]string{"/debug/vars": `{"cmdline":["`, "/debug/pprof/cmdline": os.Args[0]} {
+		resp, err := http.Get(ports.Profile[0] + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if !strings.HasPrefix(string(text), want) {
+			t.Errorf("%s: got %.60q", path, text)
+		}
 	}
 	stopped = true
 	p.Stop()

@@ -408,7 +408,7 @@ var texts = map[string]text{
 	"reload.watch":            {means: "reload when a file that the settings were read from changes"},
 	"lifecycle.drain_on_term": {means: "SIGTERM does the same as SIGUSR2"},
 
-	"profiling.port":          {means: "port of Go's profiles", kind: "integer"},
+	"profiling.port":          {means: "port of Go's profiles, always on a loopback address", kind: "integer"},
 	"profiling.block_rate":    {means: "sample one blocking event per so many nanoseconds, for the profile of blocking; it costs time", kind: "integer"},
 	"connect_error_reports":   {means: "the first failed dial is logged, then one in so many"},
 	"reconnect_error_reports": {means: "the same after a lost connection"},
