@@ -147,7 +147,7 @@ func (w *announcer) Changed(_ *broker.Account, in *broker.Interest, from broker.
 }
 
 func (w *announcer) put(in *broker.Interest, origin string, weight int32) {
-	if !w.c.s.imports.admits(in.Subject) {
+	if !w.c.s.set().imports.admits(in.Subject) {
 		return
 	}
 	verb := wire.VerbRouteAdd
@@ -160,7 +160,7 @@ func (w *announcer) put(in *broker.Interest, origin string, weight int32) {
 }
 
 func (w *announcer) take(in *broker.Interest, origin string, _ int32) {
-	if !w.c.s.imports.admits(in.Subject) {
+	if !w.c.s.set().imports.admits(in.Subject) {
 		return
 	}
 	verb := wire.VerbRouteDel

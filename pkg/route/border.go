@@ -295,7 +295,7 @@ func (b *border) choose(a *broker.Account, not *conn) *conn {
 	var bestRank int
 	var bestScore uint64
 	for _, p := range *b.gwds.Load() {
-		c := p.table.Load().carrier(a.Name, b.s.pool)
+		c := p.table.Load().carrier(a.Name, b.s.set().pool)
 		if c == nil || c == not || c.dead.Load() || c.tc.Cause() != nil {
 			continue
 		}

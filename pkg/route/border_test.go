@@ -398,7 +398,7 @@ func TestBorderMoveNotConfirmed(t *testing.T) {
 	carrier := func(g *node) *conn {
 		for _, p := range *b.gwds.Load() {
 			if p.id == g.id {
-				return p.table.Load().carrier("A", hub.s.pool)
+				return p.table.Load().carrier("A", hub.s.set().pool)
 			}
 		}
 		return nil

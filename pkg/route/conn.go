@@ -108,7 +108,7 @@ type wait struct {
 }
 
 func (s *Service) newConn(nc net.Conn, t *target, account string) (*conn, error) {
-	set := s.o.Settings
+	set := s.set().Cluster
 	c := &conn{
 		s: s, id: s.o.Broker.NextID(), target: t, account: account, slot: -1,
 		keys: make(map[string]*held), up: make(chan struct{}), done: make(chan struct{}),
@@ -132,7 +132,7 @@ func (s *Service) newConn(nc net.Conn, t *target, account string) (*conn, error)
 // run is the life of a connection.
 func (s *Service) run(c *conn, handshake func() error) {
 	s.mu.Lock()
-	if s.closing {
+	if s.closing || s.changing {
 		s.mu.Unlock()
 		c.cause = errShutdown
 		c.tc.Close()
@@ -331,7 +331,7 @@ func (c *conn) startPinging() {
 // pings says when PINGs are sent. Between hubs and gwds a silent peer is noticed
 // within one interval of the settings more than it may leave PINGs unanswered.
 func (c *conn) pings() (first, every time.Duration, most int) {
-	every, most = c.s.ping, c.s.pingMax
+	every, most = c.s.set().ping, c.s.set().pingMax
 	switch {
 	case c.atBorder():
 		every, most = min(every, c.s.o.BorderPing), c.s.o.BorderPingMax

@@ -16,9 +16,10 @@ import (
 // target is an address to keep connections to.
 type target struct {
 	url      *url.URL
-	explicit bool // configured; else learned by gossip
-	gossip   int  // gossip_mode with which it was learned
-	ours     bool // one of our own daemons has been there; used by keep
+	explicit bool          // configured; else learned by gossip
+	gossip   int           // gossip_mode with which it was learned
+	ours     bool          // one of our own daemons has been there; used by keep
+	stopped  chan struct{} // closed when it is not to be dialed any more
 
 	// Guarded by Service.mu.
 	id   string // of the server that was found there
@@ -52,7 +53,7 @@ func (s *Service) keep(t *target) {
 	var pause time.Duration
 	failures, ever := 0, false
 	for {
-		if pause > 0 && !s.sleep(pause) {
+		if pause > 0 && !s.sleep(t, pause) || t.isStopped() {
 			return
 		}
 		what, account, changed := s.needs(t)
@@ -62,6 +63,8 @@ func (s *Service) keep(t *target) {
 			}
 			select {
 			case <-s.ctx.Done():
+				return
+			case <-t.stopped:
 				return
 			case <-changed:
 			}
@@ -105,7 +108,7 @@ func (s *Service) keep(t *target) {
 // daemons that was up is given longer than the settings say: nobody else would
 // join the two again.
 func (s *Service) retries(t *target) int {
-	n := s.o.Settings.ConnectRetries
+	n := s.set().Cluster.ConnectRetries
 	if t.ours {
 		n = max(n, ownRetries)
 	}
@@ -121,16 +124,16 @@ func (t *target) redial() time.Duration {
 
 func (s *Service) backoff(failures int) time.Duration {
 	pause := redialExplicit
-	if s.o.Settings.ConnectBackoff {
+	if s.set().Cluster.ConnectBackoff {
 		pause = min(pause<<min(failures-1, 5), redialMax)
 	}
 	return pause + jitter()
 }
 
 func (s *Service) logDial(t *target, err error, failures int, ever bool) {
-	every := s.o.ConnectErrorReports
+	every := s.set().connectReports
 	if ever {
-		every = s.o.ReconnectErrorReports
+		every = s.set().reconnectReports
 	}
 	if failures == 1 || failures%every == 0 {
 		s.o.Log.Errorf("Error trying to connect to route (attempt %d): %s: %v", failures, t.url.Host, err)
@@ -145,12 +148,14 @@ func (s *Service) forgetTarget(t *target) {
 	}
 }
 
-func (s *Service) sleep(d time.Duration) bool {
+func (s *Service) sleep(t *target, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
+	case <-t.stopped:
+		return false
 	case <-s.ctx.Done():
 		return false
 	}

@@ -114,7 +114,7 @@ func (c *conn) gatewayGossip(in *info) {
 
 // heard is told of another server of the cluster.
 func (s *Service) heard(in *info) {
-	if in.ServerID == s.o.Server.ID || s.pool == 0 && in.RouteAccount != "" {
+	if in.ServerID == s.o.Server.ID || s.set().pool == 0 && in.RouteAccount != "" {
 		return
 	}
 	addr := strings.TrimSuffix(in.IP, "/")
@@ -147,7 +147,7 @@ func (s *Service) heard(in *info) {
 	if s.implicit[u.Host] != nil || s.configuredLocked(u, in) {
 		return
 	}
-	t := &target{url: u, gossip: in.GossipMode}
+	t := &target{url: u, gossip: in.GossipMode, stopped: make(chan struct{})}
 	s.implicit[u.Host] = t
 	s.wg.Add(1)
 	go s.keep(t)

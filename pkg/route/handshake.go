@@ -25,15 +25,15 @@ func (s *Service) accept(nc net.Conn) {
 func (c *conn) welcome() error {
 	s := c.s
 	c.log.Debugf("Route connection created")
-	if s.serverTLS != nil {
-		if err := c.tc.StartTLS(s.serverTLS, true, s.tlsLimit()); err != nil {
+	if s.set().serverTLS != nil {
+		if err := c.tc.StartTLS(s.set().serverTLS, true, s.tlsLimit()); err != nil {
 			return &closing{reason: wire.ReasonTLSHandshake, note: "TLS route handshake error: " + err.Error()}
 		}
 	}
 	hello := s.info()
 	hello.Nonce = wire.NewNonce()
-	hello.Compression = string(s.mode)
-	hello.PoolSize = s.pool
+	hello.Compression = string(s.set().mode)
+	hello.PoolSize = s.set().pool
 	c.tc.WriteFlush(wire.AppendInfo(nil, hello))
 	if err := c.awaitConnect(); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (c *conn) welcome() error {
 	if err := c.identify(in); err != nil {
 		return err
 	}
-	mode, err := wire.SelectCompression(s.mode, wire.CompressionMode(in.Compression))
+	mode, err := wire.SelectCompression(s.set().mode, wire.CompressionMode(in.Compression))
 	if err != nil {
 		return err
 	}
@@ -83,19 +83,19 @@ func (c *conn) welcome() error {
 }
 
 func (s *Service) tlsLimit() time.Duration {
-	if t := s.o.Settings.TLS; t != nil && t.Timeout > 0 {
+	if t := s.set().Cluster.TLS; t != nil && t.Timeout > 0 {
 		return t.Timeout
 	}
 	return 2 * time.Second
 }
 
 // silence is how long a connection may take to introduce itself.
-func (s *Service) silence() time.Duration { return s.ping * time.Duration(s.pingMax+1) }
+func (s *Service) silence() time.Duration { return s.set().ping * time.Duration(s.set().pingMax+1) }
 
 // awaitConnect wants CONNECT as the first line. Whoever says anything else first
 // is not a server.
 func (c *conn) awaitConnect() error {
-	auth := c.s.o.Settings.Auth
+	auth := c.s.set().Cluster.Auth
 	limit, late := c.s.silence(), errStale
 	if auth.User != "" {
 		limit = auth.Timeout
@@ -213,7 +213,7 @@ func (c *conn) place() error {
 		switch {
 		case !pooled:
 			return violation(wire.TextNoDedicatedRoute(a))
-		case !s.pinned[a] && s.o.Role != BorderRole:
+		case !s.set().pinned[a] && s.o.Role != BorderRole:
 			return violation(wire.TextNoRouteForAccount(a))
 		}
 		c.account = a
@@ -230,7 +230,7 @@ func (c *conn) place() error {
 func (c *conn) greet() error {
 	s := c.s
 	began := time.Now()
-	if t := s.o.Settings.TLS; t != nil {
+	if t := s.set().Cluster.TLS; t != nil {
 		cfg, err := t.Client(s.tlsName(c.target.url.Hostname()))
 		if err == nil {
 			err = c.tc.StartTLS(cfg, false, s.tlsLimit())
@@ -253,7 +253,7 @@ func (c *conn) greet() error {
 	if in.PoolIndex != 0 {
 		return &closing{reason: wire.ReasonProtocolViolation, text: wire.TextPoolIndexSet(in.PoolIndex)}
 	}
-	mode, err := wire.SelectCompression(s.mode, wire.CompressionMode(in.Compression))
+	mode, err := wire.SelectCompression(s.set().mode, wire.CompressionMode(in.Compression))
 	if err != nil {
 		return err
 	}
@@ -300,7 +300,7 @@ func (s *Service) tlsName(host string) string {
 	if net.ParseIP(host) == nil {
 		return host
 	}
-	for _, u := range s.o.Settings.Routes {
+	for _, u := range s.set().Cluster.Routes {
 		if h := u.Hostname(); net.ParseIP(h) == nil {
 			return h
 		}
@@ -334,7 +334,7 @@ func (c *conn) adjustLevel(rtt time.Duration) {
 
 // reserve gives c its place in the peer's table, or refuses it as a duplicate.
 func (s *Service) reserve(c *conn) error {
-	if n := c.remote.PoolSize; n < 0 || n > max(s.pool, maxPeerPool) {
+	if n := c.remote.PoolSize; n < 0 || n > max(s.set().pool, maxPeerPool) {
 		return &closing{reason: wire.ReasonProtocolViolation, note: fmt.Sprintf("peer claims a pool of %d connections", n)}
 	}
 	s.mu.Lock()

@@ -32,12 +32,12 @@ func (s *Service) poolWith(role string) int {
 	if s.o.Role == BorderRole && role == wire.RoleGateway {
 		return 0
 	}
-	return s.pool
+	return s.set().pool
 }
 
 // info is what we tell of ourselves, without what depends on the connection.
 func (s *Service) info() *info {
-	set := s.o.Settings
+	set := s.set().Cluster
 	in := &info{}
 	in.ServerID = s.o.Server.ID
 	in.ServerName = s.o.Server.Name
@@ -56,8 +56,8 @@ func (s *Service) info() *info {
 		in.IP = "nats-route://" + net.JoinHostPort(in.Host, strconv.Itoa(in.Port)) + "/"
 	}
 	in.LeafOrigin, in.LeafOriginDel = true, true
-	in.Import = s.imports.wire()
-	in.Export = s.exports.wire()
+	in.Import = s.set().imports.wire()
+	in.Export = s.set().exports.wire()
 	in.GatewayURL = first(s.o.GatewayURLs.Own())
 	if s.o.Role == Hub {
 		in.Role = wire.RoleHub
@@ -69,7 +69,7 @@ func (s *Service) info() *info {
 		if u := first(s.o.LeafURLs.Own()); u != "" {
 			in.LeafURLs = []string{u}
 		}
-		for a := range s.pinned {
+		for a := range s.set().pinned {
 			in.Accounts = append(in.Accounts, a)
 		}
 		slices.Sort(in.Accounts)
@@ -104,7 +104,7 @@ func first(list []string) string {
 
 // address is what peers are told to dial.
 func (s *Service) address() (host string, port int) {
-	set := s.o.Settings
+	set := s.set().Cluster
 	if s.lis != nil {
 		host, port = set.Host, s.lis.Addr().Port
 	}
@@ -126,13 +126,13 @@ func (s *Service) connectLine(t *target) []byte {
 	name, dynamic := s.o.Server.Cluster()
 	c := wire.RouteConnect{
 		Echo: true, Headers: true, Name: s.o.Server.ID, Cluster: name, ClusterDynamic: dynamic,
-		TLSRequired: s.o.Settings.TLS != nil, LeafOrigin: true, LeafOriginDel: true,
+		TLSRequired: s.set().Cluster.TLS != nil, LeafOrigin: true, LeafOriginDel: true,
 		Role: s.roleName(),
 	}
 	if u := t.url.User; u != nil {
 		c.User = u.Username()
 		c.Pass, _ = u.Password()
-	} else if a := s.o.Settings.Auth; a.User != "" {
+	} else if a := s.set().Cluster.Auth; a.User != "" {
 		c.User, c.Pass = a.User, string(a.Password)
 	}
 	return wire.AppendConnect(nil, &c)
@@ -164,7 +164,7 @@ func (c *conn) checkConnect(arg []byte) error {
 }
 
 func (c *conn) authorized(con *wire.RouteConnect) bool {
-	set := c.s.o.Settings
+	set := c.s.set().Cluster
 	if t := set.TLS; t != nil && (t.VerifyAndMap || t.CheckKnownURLs) {
 		return c.certificateFits(t)
 	}
@@ -185,14 +185,14 @@ func (c *conn) certificateFits(t *config.TLS) bool {
 	}
 	cert := state.PeerCertificates[0]
 	if t.CheckKnownURLs {
-		for _, u := range c.s.o.Settings.Routes {
+		for _, u := range c.s.set().Cluster.Routes {
 			if cert.VerifyHostname(u.Hostname()) == nil {
 				return true
 			}
 		}
 		return false
 	}
-	user := c.s.o.Settings.Auth.User
+	user := c.s.set().Cluster.Auth.User
 	if user == "" {
 		return true
 	}
@@ -278,7 +278,7 @@ func (f *filter) wire() *wire.SubjectPermission {
 // level is the S2 level of a mode; auto goes by the round trip.
 func (s *Service) level(mode wire.CompressionMode, rtt time.Duration) wire.CompressionMode {
 	if mode == wire.CompressionS2Auto {
-		return wire.CompressionForRTT(rtt, s.thresholds)
+		return wire.CompressionForRTT(rtt, s.set().thresholds)
 	}
 	return mode
 }

@@ -70,7 +70,7 @@ func (c *conn) interestAdd() {
 		return
 	}
 	c.touch()
-	if c.foreign(a, true) || !c.s.exports.admits(op.Subject) {
+	if c.foreign(a, true) || !c.s.set().exports.admits(op.Subject) {
 		return
 	}
 	key := c.keyOf(op, a)

@@ -113,7 +113,7 @@ func (s *Service) newPeerLocked(c *conn) *peer {
 	} else {
 		p.size = max(own, in.PoolSize)
 		p.pool = make([]*conn, p.size)
-		for a := range s.pinned {
+		for a := range s.set().pinned {
 			p.accounts[a] = true
 		}
 		if p.ours {

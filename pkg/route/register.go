@@ -81,7 +81,7 @@ func (c *conn) newPort(reach broker.Set) *broker.Port {
 
 // learnLocked notes addresses that the first INFO of a peer brings.
 func (p *peer) learnLocked(in *info) (urls, leafURLs, gwURLs []string) {
-	if p.urls == nil && len(in.ConnectURLs) > 0 && !p.s.o.Settings.NoAdvertise && !p.leaving {
+	if p.urls == nil && len(in.ConnectURLs) > 0 && !p.s.set().Cluster.NoAdvertise && !p.leaving {
 		p.urls = slices.Clone(in.ConnectURLs)
 		urls = p.urls
 	}

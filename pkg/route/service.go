@@ -2,7 +2,6 @@ package route
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,22 +18,14 @@ import (
 
 // Service is the routes of one process.
 type Service struct {
-	o          Options
-	pool       int // connections a peer that we want; 0: no pooling
-	pinned     map[string]bool
-	mode       wire.CompressionMode
-	thresholds []time.Duration
-	ping       time.Duration
-	pingMax    int
-	imports    *filter // interest that we send
-	exports    *filter // interest that we accept
+	o     Options
+	state atomic.Pointer[state]
 
-	lis       *link.Listener
-	serverTLS *tls.Config
-	ctx       context.Context
-	cancel    context.CancelFunc
-	wg        sync.WaitGroup
-	stopHook  func()
+	lis      *link.Listener
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	stopHook func()
 
 	border       *border // at a hub
 	recent       recency // at a gwd
@@ -49,7 +40,9 @@ type Service struct {
 	mu       sync.Mutex
 	peers    map[string]*peer
 	conns    map[*conn]struct{}
-	targets  []*target          // explicit ones
+	targets  []*target // explicit ones
+	started  bool
+	changing bool               // routes are made anew: none opens
 	implicit map[string]*target // by host and port
 	closing  bool
 	lameDuck bool
@@ -66,52 +59,20 @@ func New(o Options) (*Service, error) {
 	if o.Server == nil || o.Broker == nil || o.Settings == nil {
 		return nil, errors.New("route: Server, Broker and Settings are required")
 	}
-	set := o.Settings
 	s := &Service{
-		o: o, pool: set.PoolSize,
-		peers: make(map[string]*peer), conns: make(map[*conn]struct{}),
+		o: o, peers: make(map[string]*peer), conns: make(map[*conn]struct{}),
 		implicit: make(map[string]*target), changed: make(chan struct{}),
-		ping: set.PingInterval, pingMax: set.PingMax,
-		pinned: make(map[string]bool),
 	}
-	switch {
-	case s.pool == 0:
-		s.pool = defaultPoolSize
-	case s.pool < 0:
-		s.pool = 0
-		if len(set.Accounts) > 0 {
-			return nil, errors.New("pool_size cannot be negative if pinned accounts are specified")
-		}
-	}
-	if s.pool > 0 {
-		for _, a := range set.Accounts {
-			s.pinned[a] = true
-		}
-		s.pinned[o.Broker.SystemAccount().Name] = true
-	}
-	if s.ping <= 0 || s.ping > defaultPing {
-		s.ping = defaultPing
-	}
-	if s.pingMax <= 0 {
-		s.pingMax = defaultPingMax
-	}
-	s.mode = wire.CompressionMode(set.Compression.Mode)
-	if s.mode == "" {
-		s.mode = wire.CompressionAccept
-	}
-	if s.thresholds = set.Compression.RTTThresholds; len(s.thresholds) == 0 {
-		s.thresholds = wire.DefaultRTTThresholds()
-	}
-	if p := set.Permissions; p != nil {
-		s.imports = newFilter(p.Publish)
-		s.exports = newFilter(p.Subscribe)
+	set, err := s.newState(o.Settings, o.ConnectErrorReports, o.ReconnectErrorReports)
+	if err != nil {
+		return nil, err
 	}
 	if set.TLS != nil {
-		var err error
-		if s.serverTLS, err = set.TLS.Server(); err != nil {
+		if set.serverTLS, err = set.TLS.Server(); err != nil {
 			return nil, fmt.Errorf("cluster tls: %w", err)
 		}
 	}
+	s.state.Store(set)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.indexLocked()
 	s.advertise.Store(true)
@@ -123,7 +84,7 @@ func New(o Options) (*Service, error) {
 
 // Start listens, if a port is set, and begins to dial the configured routes.
 func (s *Service) Start() error {
-	set := s.o.Settings
+	set := s.set().Cluster
 	if set.Enabled() {
 		lis, err := link.Listen(set.Host, set.Port)
 		if err != nil {
@@ -131,7 +92,7 @@ func (s *Service) Start() error {
 		}
 		s.lis = lis
 	}
-	limit := ownPing * time.Duration(s.pingMax)
+	limit := ownPing * time.Duration(s.set().pingMax)
 	if s.o.Role == BorderRole {
 		limit = s.o.BorderPing * time.Duration(s.o.BorderPingMax)
 	}
@@ -141,20 +102,10 @@ func (s *Service) Start() error {
 		s.lis.Serve(s.accept, func(err error) { s.o.Log.Errorf("Route accept error: %v", err) })
 		s.o.Log.Noticef("Listening for route connections on %s", s.lis.Addr())
 	}
-	seen := make(map[string]bool)
-	for _, u := range set.Routes {
-		if seen[strings.ToLower(u.Host)] {
-			s.o.Log.Warnf("Duplicate route entry detected: %s", u.Host)
-			continue
-		}
-		seen[strings.ToLower(u.Host)] = true
-		s.mu.Lock()
-		t := &target{url: u, explicit: true}
-		s.targets = append(s.targets, t)
-		s.mu.Unlock()
-		s.wg.Add(1)
-		go s.keep(t)
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = true
+	s.retargetLocked(set.Routes)
 	return nil
 }
 
