@@ -7,11 +7,11 @@
 #   scripts/pgo.sh compare   measures binaries with the profile beside binaries without, and writes that section of
 #                            docs/BENCHMARKS.md
 #
-# DURATION is the load of each scenario (4s); the rest of the arguments goes to the programme: see go run ./test/bench --help.
+# DURATION is the load of each scenario (4s), PROFILE the file that is written; the rest of the arguments goes to the programme: see go run ./test/bench --help.
 set -eu
 cd "$(dirname "$0")/.."
 
-profile=pgo/daemons.pgo
+profile=${PROFILE:-pgo/daemons.pgo}
 work=$(mktemp -d "${TMPDIR:-/tmp}/banyan-pgo.XXXXXX")
 trap 'rm -rf "$work"' EXIT INT TERM
 go build -o "$work/bench" ./test/bench

@@ -156,8 +156,8 @@ func (r *runner) once(sc *scenario, order []*side, absent map[string]string) (ma
 	out := map[string]measure{}
 	for _, s := range order {
 		got, err := r.together(sc, []*side{s})
-		// With more than two sides the others go on without one that can't do this: another broker is not what is judged.
-		if err != nil && s.broker != nil && len(r.sides) > 2 {
+		// With more than two sides the others go on without one that can't do this: only the first is judged.
+		if err != nil && len(r.sides) > 2 && s != r.sides[0] {
 			absent[s.Name], _, _ = strings.Cut(err.Error(), "\n")
 			continue
 		}

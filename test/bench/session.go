@@ -225,19 +225,10 @@ func (s *session) awaitWithin(limit time.Duration, done func() (bool, int64), lo
 }
 
 // probe waits until each publisher's messages reach every unit that wants them: interest travels on its own over routes,
-// gateways and leaf links.
+// gateways and leaf links. It gives up when nothing gets through for as long as s.reach.
 func (s *session) probe() error {
-	deadline := time.Now().Add(s.reach)
-	for {
-		missing := s.unreached()
-		if len(missing) == 0 {
-			return s.err()
-		}
-		if time.Now().After(deadline) {
-			for p, u := range missing {
-				return fmt.Errorf("no way from publisher %d to %s within %v (%d publishers wait)", p.id, u.name, s.reach, len(missing))
-			}
-		}
+	missing, since := s.unreached(), time.Now()
+	for pause := 20 * time.Millisecond; len(missing) > 0; pause = min(2*pause, time.Second) {
 		for p := range missing {
 			if err := p.e.write(p.flow.probe(p.subject(0))); err != nil {
 				return err
@@ -246,14 +237,25 @@ func (s *session) probe() error {
 				return err
 			}
 		}
-		again := time.Now().Add(20 * time.Millisecond)
-		for len(s.unreached()) > 0 && time.Now().Before(again) {
+		// A probe that is under way is not helped by another.
+		for again := time.Now().Add(pause); len(missing) > 0 && time.Now().Before(again); {
 			if err := s.err(); err != nil {
 				return err
 			}
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Millisecond + time.Duration(len(missing))*10*time.Microsecond)
+			now := s.unreached()
+			if len(now) < len(missing) {
+				since = time.Now()
+			}
+			missing = now
+		}
+		if time.Since(since) > s.reach {
+			for p, u := range missing {
+				return fmt.Errorf("no way from publisher %d to %s within %v (%d publishers wait)", p.id, u.name, s.reach, len(missing))
+			}
 		}
 	}
+	return s.err()
 }
 
 // unreached are the publishers of which a unit has got no probe, with such a unit.
