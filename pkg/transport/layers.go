@@ -53,8 +53,8 @@ func (c *Conn) advanceTo(i int, dst *[]byte) (bool, error) {
 		fresh := *dst == nil
 		if fresh {
 			*dst = getBuf(firstRead)
-		} else if len(*dst) == cap(*dst) {
-			*dst = roomFor(*dst, len(*dst))
+		} else if cap(*dst)-len(*dst) < maxSlim {
+			*dst = roomFor(*dst, max(firstRead, len(*dst)))
 		}
 		out, n, err := s.decode(*dst, s.in)
 		*dst = out
