@@ -9,6 +9,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/cli"
+	"github.com/banyanmq/banyan/pkg/cli/access"
 	"github.com/banyanmq/banyan/pkg/cli/keysjwt"
 	"github.com/banyanmq/banyan/pkg/client"
 	"github.com/banyanmq/banyan/pkg/config"
@@ -24,9 +25,10 @@ import (
 
 func main() {
 	os.Exit(cli.Main(cli.Daemon{
-		Name:  config.Hubd,
-		Short: "The cluster core of a Banyan region: clients, routes and leaf links",
-		Keys:  keysjwt.Commands,
+		Name:   config.Hubd,
+		Short:  "The cluster core of a Banyan region: clients, routes and leaf links",
+		Keys:   keysjwt.Commands,
+		Access: access.Command,
 		Run: func(ctx context.Context, o cli.RunOptions) error {
 			return daemon.Run(ctx, o.Config, o.Warnings, o.Again, build)
 		},

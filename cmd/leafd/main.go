@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/banyanmq/banyan/pkg/cli"
+	"github.com/banyanmq/banyan/pkg/cli/access"
 	"github.com/banyanmq/banyan/pkg/cli/keysjwt"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/daemon"
@@ -18,9 +19,10 @@ import (
 
 func main() {
 	os.Exit(cli.Main(cli.Daemon{
-		Name:  config.Leafd,
-		Short: "The edge node of Banyan: local clients, and a link to a hub",
-		Keys:  keysjwt.Commands,
+		Name:   config.Leafd,
+		Short:  "The edge node of Banyan: local clients, and a link to a hub",
+		Keys:   keysjwt.Commands,
+		Access: access.Command,
 		Run: func(ctx context.Context, o cli.RunOptions) error {
 			return daemon.Run(ctx, o.Config, o.Warnings, o.Again, build)
 		},

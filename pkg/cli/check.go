@@ -38,6 +38,9 @@ check -c EXE.conf --json | jq -r '.errors[].message'`),
 		config.RegisterFlags(cmd.Flags(), d.Name)
 	}
 	addSwitch(cmd.Flags(), &asJSON, "json", "", "print the findings on stdout as one JSON object")
+	if d.Access != nil {
+		cmd.AddCommand(d.Access(exe, d.Name))
+	}
 	return cmd
 }
 

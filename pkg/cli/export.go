@@ -10,6 +10,9 @@ const ExitCodesHelp = exitCodesHelp
 // Usagef makes an error of wrong flags or arguments (ExitUsage).
 func Usagef(format string, args ...any) error { return usagef(format, args...) }
 
+// Exit makes an error that ends the process with a code and says nothing.
+func Exit(code int) error { return exit(code, nil) }
+
 // Example puts the program's name before each line of an example.
 func Example(exe, lines string) string { return example(exe, lines) }
 

@@ -25,6 +25,8 @@ type Daemon struct {
 
 	// Keys makes further commands under "keys"; nil: none.
 	Keys func(exe string) []*cobra.Command
+	// Access makes the command "check access"; nil: none.
+	Access func(exe string, d config.Daemon) *cobra.Command
 }
 
 // Main runs the command line of the process and returns its exit code.
