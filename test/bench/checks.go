@@ -39,8 +39,6 @@ func checkScenarios() []scenario {
 		{name: "check-idle-burst-10000", title: "10,000 idle connections, then 32 KiB through each", per: "connect", figure: "KB/connection", most: 1,
 			limits: []limit{{figure: "KB/connection", most: 12}, {figure: "resident after / before a burst", most: 1.5}},
 			once:   idle{conns: 10_000, quiet: 10 * time.Second, burst: 32 << 10}.once},
-		{name: "check-idle-tls", title: "1,000 idle TLS connections", per: "connect", figure: "KB/connection", most: 1, tls: true,
-			limits: []limit{{figure: "KB/connection", most: 35}}, once: idle{conns: 1000, quiet: 10 * time.Second}.once},
 	})
 	for _, rate := range []int{1000, 5000, 20_000} {
 		all = append(all, scenario{

@@ -102,7 +102,7 @@ func (r *report) facts(b *bytes.Buffer) {
 	}
 	m := r.Machine
 	fmt.Fprintf(b, "- Machine: %d cores of %s, %d GiB, %s, %s; servers and load share it over loopback\n", m.Cores, m.CPU, m.Memory>>30, m.Kernel, m.Go)
-	fmt.Fprintf(b, "- %d pairs (A B, B A, ...) unless a scenario says less, each on fresh servers, %.1f s of load each unless a scenario needs more\n\n",
+	fmt.Fprintf(b, "- At most %d pairs (A B, B A, ...) of each scenario, fewer of the long ones; fresh servers each; %.1f s of load unless a scenario needs more\n\n",
 		r.Pairs, r.Phase)
 }
 

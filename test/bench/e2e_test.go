@@ -245,7 +245,7 @@ func TestProgrammeOnTheReferenceServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| 1:1, 128 B (`1to1-128`) |", "over a gateway link", "same binary", "1 pairs"} {
+	for _, want := range []string{"| 1:1, 128 B (`1to1-128`) |", "over a gateway link", "same binary", "At most 1 pairs"} {
 		if !strings.Contains(string(table), want) {
 			t.Errorf("the table lacks %q", want)
 		}
