@@ -39,7 +39,7 @@ func startBrowser(t *testing.T) *browser {
 	if exe == "" {
 		t.Skipf("%s: no chromium on PATH: apt-get install chromium", t.Name())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	dir := t.TempDir()
 	cmd := exec.Command(exe, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",

@@ -114,7 +114,7 @@
     else if (!s.server.ready) note('bad', 'Not ready', 'not open: ' + (s.server.not_ready || []).join(', '));
     for (const r of s.regions) if (!r.up) note('bad', 'No connection to region ' + r.name, r.inbound ? 'it has one to us' : r.configured ? 'trying again and again' : '');
     for (const x of s.hubs) if (x.state !== 'up') {
-      note('bad', 'No link to hub ' + (x.name || x.url || (x.urls || [])[0] || ''), [x.state, x.attempts ? x.attempts + ' attempts' : '', x.last_error].filter(Boolean).join(' · '));
+      note('bad', 'No link to hub ' + Picture.hubName(x), [x.state, x.attempts ? x.attempts + ' attempts' : '', x.last_error].filter(Boolean).join(' · '));
     }
     const recent = s.slow.filter((x) => new Date(s.now) - new Date(x.at) < 600000);
     if (recent.length) note('warn', recent.length + (recent.length === 1 ? ' slow consumer' : ' slow consumers') + ' closed in the last ten minutes', 'last: ' + (recent[0].name || recent[0].addr));
@@ -166,7 +166,7 @@
     show('card-hubs', s.hubs.length); show('card-regions', s.regions.length); show('card-peers', s.peers.length); show('card-leafs', s.all_leafs);
     show('nolinks', !(s.hubs.length || s.regions.length || s.peers.length || s.all_leafs));
     table($('hubs'), 'Hubs that this server dials', [
-      ['Hub', (x) => named(x.name || x.url || (x.urls || [])[0] || 'hub', tag(x.state === 'up' ? 'ok' : 'bad', x.state))],
+      ['Hub', (x) => named(Picture.hubName(x), tag(x.state === 'up' ? 'ok' : 'bad', x.state))],
       ['Account', (x) => x.account || '$G'], ['Address', (x) => x.url || '–', 'wide'], ['Attempts', (x) => String(x.attempts), 'n'],
       ['Up since', (x) => time(x.up_since), 'wide'], ['Last error', (x) => x.last_error || '–', 'w wide'],
     ], s.hubs, 'None.');
@@ -175,8 +175,8 @@
       ...flowColumns((x) => 'region ' + x.name), ['Pending', (x) => bytes(x.pending), 'n'],
     ], s.regions, 'None.');
     table($('peers'), 'Servers of this cluster', [
-      ['Server', (x) => named(x.name, tag('', x.border ? 'border' : 'hub'))], ['Address', (x) => x.addr, 'wide'], ['Round trip', (x) => ms(x.rtt_ms), 'n'], ['Routes', (x) => String(x.connections), 'n'],
-      ...flowColumns((x) => 'peer ' + x.id), ['Pending', (x) => bytes(x.pending), 'n'], ['Compression', (x) => x.compression || 'off'],
+      ['Server', (x) => named(x.name, tag('', x.border ? 'border' : 'hub'))], ['Address', (x) => x.addr, 'wide'], ['Compression', (x) => x.compression || 'off'], ['Round trip', (x) => ms(x.rtt_ms), 'n'], ['Routes', (x) => String(x.connections), 'n'],
+      ...flowColumns((x) => 'peer ' + x.id), ['Pending', (x) => bytes(x.pending), 'n'],
     ], s.peers, 'None.');
     table($('leafs'), 'Leaf links', [
       ['Leaf node', (x) => named(x.name || 'link ' + x.id, x.to_hub ? tag('', 'our hub') : null)], ['Account', (x) => x.account], ['Address', (x) => x.addr, 'wide'], ['Round trip', (x) => ms(x.rtt_ms), 'n'],
@@ -231,7 +231,7 @@
     const s = state.server;
     document.title = s.name + ' – Banyan';
     $('name').textContent = Picture.short(s.name, 40);
-    $('about').textContent = [s.daemon, s.cluster ? 'cluster ' + Picture.short(s.cluster, 24) : '', 'up ' + s.uptime].filter(Boolean).join(' · ');
+    $('about').textContent = [s.daemon, s.cluster && s.cluster !== s.name ? 'cluster ' + Picture.short(s.cluster, 24) : '', 'up ' + s.uptime].filter(Boolean).join(' · ');
     const pill = $('health');
     const [kind, text] = failures ? ['bad', 'Unreachable'] : s.draining ? ['warn', 'Draining'] : s.ready ? ['ok', 'Ready'] : ['bad', 'Not ready'];
     if (pill.textContent !== text) pill.textContent = text;

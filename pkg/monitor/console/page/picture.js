@@ -30,6 +30,12 @@ const Picture = (() => {
     more: 'M-5-1.500h10v3h-10z',
   };
 
+  // hubName is what to call a hub that is dialed; one without a name of its own is
+  // known by its addresses.
+  function hubName(h) {
+    return (h.name && h.name[0] !== '[' ? h.name : '') || h.url || (h.urls || [])[0] || 'hub';
+  }
+
   // rows lays out one group of nodes, at most two rows of them.
   function rows(nodes, cols, of) {
     const most = cols * 2;
@@ -59,7 +65,7 @@ const Picture = (() => {
       const at = live ? up.findIndex((l) => (l.account || '$G') === (h.account || '$G')) : -1;
       const l = at >= 0 ? up.splice(at, 1)[0] : null;
       hubs.push({
-        kind: 'hubd', name: (l && l.name) || h.name || h.url || (h.urls || [])[0] || 'hub', sub: live ? join('hub', l && ms(l.rtt_ms)) : h.state,
+        kind: 'hubd', name: (l && l.name) || hubName(h), sub: live ? join('hub', l && ms(l.rtt_ms)) : h.state,
         state: live ? 'ok' : 'bad', rate: l ? rate('leaf ' + l.id, l) : 0, href: '#links',
       });
     }
@@ -165,5 +171,5 @@ const Picture = (() => {
     if (had >= 0) { const again = host.querySelectorAll('a')[had]; if (again) again.focus({ preventScroll: true }); }
   }
 
-  return { draw, short, el };
+  return { draw, short, el, hubName };
 })();
