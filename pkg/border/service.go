@@ -44,6 +44,7 @@ type Routes interface {
 	FencePeer(peerID string, done func())
 	WaitSynced(ctx context.Context) error
 	Missing() []string
+	Prepare(ch *config.Change) (apply func(), err error)
 	Close()
 }
 

@@ -68,7 +68,7 @@ type conn struct {
 }
 
 func (s *Service) newConn(nc net.Conn, dir direction) (*conn, error) {
-	set := s.o.Settings
+	set := s.set().Gateway
 	tc, err := transport.New(nc, transport.Options{
 		MaxPending: s.o.MaxQueued + controlRoom, WriteDeadline: set.WriteDeadline,
 		WriteRetry: set.WriteTimeout != "close",

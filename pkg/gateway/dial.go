@@ -77,7 +77,7 @@ func (r *region) live() *conn {
 // wait is the pause before the next round.
 func (r *region) wait(began time.Time, failed int) time.Duration {
 	pause := r.s.o.Retry
-	if r.s.o.Settings.ConnectBackoff && failed > 1 {
+	if r.s.set().Gateway.ConnectBackoff && failed > 1 {
 		pause = min(pause<<min(failed-1, 10), maxRetry)
 	}
 	if failed > 0 {
@@ -91,7 +91,7 @@ func (r *region) wait(began time.Time, failed int) time.Duration {
 // somebody tells of it.
 func (r *region) giveUp(failed int) bool {
 	s := r.s
-	if r.configured() || failed <= s.o.Settings.ConnectRetries || s.hasInbound(r.name) {
+	if r.configured() || failed <= s.set().Gateway.ConnectRetries || s.hasInbound(r.name) {
 		return false
 	}
 	r.mu.Lock()
@@ -107,9 +107,9 @@ func (r *region) connect(avoid string, failed int, everUp bool) *conn {
 	if r.configured() {
 		kind = "explicit"
 	}
-	every := r.s.o.ConnectErrorReports
+	every := r.s.set().connectReports
 	if everUp {
-		every = r.s.o.ReconnectErrorReports
+		every = r.s.set().reconnectReports
 	}
 	for _, t := range r.targets(avoid) {
 		if r.s.ctx.Err() != nil {
@@ -177,7 +177,7 @@ func (c *conn) greet(r *region, t target) error {
 	if t.user != nil {
 		connect.User = t.user.Username()
 		connect.Pass, _ = t.user.Password()
-	} else if a := s.o.Settings.Auth; a.User != "" {
+	} else if a := s.set().Gateway.Auth; a.User != "" {
 		connect.User, connect.Pass = a.User, string(a.Password)
 	}
 	c.region, c.table = r, r.newTable(0)

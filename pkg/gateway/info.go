@@ -19,7 +19,7 @@ type fenceInfo struct {
 
 // info is our full INFO.
 func (s *Service) info() *wire.GatewayInfo {
-	set := s.o.Settings
+	set := s.set().Gateway
 	host, port := s.address()
 	return &wire.GatewayInfo{
 		ServerID: s.o.Server.ID, ServerName: s.o.Server.Name, Version: version.Protocol, Proto: protoLevel,
@@ -41,7 +41,7 @@ func (s *Service) ownURLs() []string {
 
 // address is what remotes are told to dial.
 func (s *Service) address() (host string, port int) {
-	set := s.o.Settings
+	set := s.set().Gateway
 	host, port = set.Host, s.Addr().Port
 	if set.Advertise != "" {
 		h, p, err := net.SplitHostPort(set.Advertise)
@@ -167,11 +167,11 @@ func (s *Service) Learn(gateway string, urls []string) {
 	if gateway == "" || gateway == s.name || len(urls) == 0 || s.leaving.Load() {
 		return
 	}
-	r := s.region(gateway, !s.o.Settings.RejectUnknown)
+	r := s.region(gateway, !s.set().Gateway.RejectUnknown)
 	if r == nil {
 		return
 	}
-	if s.o.Settings.RejectUnknown && !r.configured() {
+	if s.set().Gateway.RejectUnknown && !r.configured() {
 		return
 	}
 	if r.learned(urls, false) {

@@ -44,12 +44,12 @@ func (s *Service) accept(nc net.Conn) {
 // welcome is the acceptor's side of the opening (gateways 4.2).
 func (c *conn) welcome() error {
 	s := c.s
-	set := s.o.Settings
+	set := s.set().Gateway
 	limit := set.Auth.Timeout
 	if t := set.TLS; t != nil {
 		hs := t.Timeout
 		orDefault(&hs, tlsTimeout)
-		if err := c.tc.StartTLS(s.serverTLS, true, hs); err != nil {
+		if err := c.tc.StartTLS(s.set().serverTLS, true, hs); err != nil {
 			return silent(wire.ReasonTLSHandshake, "TLS gateway handshake error: %v", err)
 		}
 		orDefault(&limit, hs+time.Second)
@@ -122,7 +122,7 @@ func (c *conn) readConnect(by time.Time) error {
 		// Our own cluster is no other region: messages would turn in a circle.
 		c.log.Errorf("Rejecting connection from gateway %q: it has our own name", con.Gateway)
 		return refuse(wire.ReasonWrongGateway, wire.TextGatewayRejected(c.s.name))
-	case c.s.o.Settings.RejectUnknown && !c.s.known(con.Gateway), !validName(con.Gateway):
+	case c.s.set().Gateway.RejectUnknown && !c.s.known(con.Gateway), !validName(con.Gateway):
 		c.log.Errorf("Rejecting connection from gateway %q", con.Gateway)
 		return refuse(wire.ReasonWrongGateway, wire.TextGatewayRejected(c.s.name))
 	}
@@ -131,7 +131,7 @@ func (c *conn) readConnect(by time.Time) error {
 }
 
 func (c *conn) authorized(con *wire.GatewayConnect) bool {
-	set := c.s.o.Settings
+	set := c.s.set().Gateway
 	if t := set.TLS; t != nil && (t.VerifyAndMap || t.CheckKnownURLs) {
 		return c.certificateFits(t)
 	}
@@ -156,7 +156,7 @@ func (c *conn) certificateFits(t *config.TLS) bool {
 	}
 	cert := state.PeerCertificates[0]
 	if t.CheckKnownURLs {
-		for _, r := range c.s.o.Settings.Remotes {
+		for _, r := range c.s.set().Gateway.Remotes {
 			for _, u := range r.URLs {
 				if cert.VerifyHostname(u.Hostname()) == nil {
 					return true
@@ -165,7 +165,7 @@ func (c *conn) certificateFits(t *config.TLS) bool {
 		}
 		return false
 	}
-	user := c.s.o.Settings.Auth.User
+	user := c.s.set().Gateway.Auth.User
 	if user == "" {
 		return true
 	}

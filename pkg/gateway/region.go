@@ -464,7 +464,7 @@ const maxFormer = 16
 func (r *region) targets(avoid string) []target {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	tlsSet := r.s.o.Settings.TLS
+	tlsSet := r.s.set().Gateway.TLS
 	var list []target
 	if r.settings != nil {
 		if r.settings.TLS != nil {

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,20 +18,20 @@ import (
 
 // Service is the gateway connections of one process.
 type Service struct {
+	state     atomic.Pointer[state]
 	o         Options
 	log       *logging.Logger
 	name      string // of our cluster
 	oldHash   string
 	reachable string // our host when we listen on all addresses
 
-	lis       *link.Listener
-	serverTLS *tls.Config
-	ctx       context.Context
-	cancel    context.CancelFunc
-	wg        sync.WaitGroup
-	leaving   atomic.Bool
-	gate      atomic.Bool   // inbound connections are let in
-	ready     chan struct{} // closed by Open
+	lis     *link.Listener
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	leaving atomic.Bool
+	gate    atomic.Bool   // inbound connections are let in
+	ready   chan struct{} // closed by Open
 
 	// mu comes before a region's.
 	mu      sync.Mutex
@@ -60,13 +59,15 @@ func New(o Options) (*Service, error) {
 	if !validName(s.name) {
 		return nil, fmt.Errorf("gateway name %q: want a name without blanks, of at most %d bytes", s.name, maxName)
 	}
+	set := newState(o.Settings, o.ConnectErrorReports, o.ReconnectErrorReports)
 	if t := o.Settings.TLS; t != nil {
 		cfg, err := t.Server()
 		if err != nil {
 			return nil, fmt.Errorf("gateway tls: %w", err)
 		}
-		s.serverTLS = cfg
+		set.serverTLS = cfg
 	}
+	s.state.Store(set)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.byHash.Store(&map[[6]byte]*region{})
 	s.filters.Store(&map[*broker.Account]*Filter{})
@@ -88,7 +89,7 @@ func New(o Options) (*Service, error) {
 
 // Start takes the port. Nobody is let in and nobody is dialed before Open.
 func (s *Service) Start() error {
-	set := s.o.Settings
+	set := s.set().Gateway
 	lis, err := link.Listen(set.Host, set.Port)
 	if err != nil {
 		return fmt.Errorf("gateway listener: %w", err)
