@@ -251,13 +251,13 @@ func measureAll(o *options, sides []*side, missing []string, todo []scenario) in
 	began := time.Now()
 	for i := range todo {
 		if ctx.Err() != nil {
-			fmt.Println("interrupted: the results so far are kept")
-			code = exitUsage
+			fmt.Println("interrupted: the results so far are kept, but no document is written")
+			o.markdown, code = "", exitUsage
 			break
 		}
 		if o.limit > 0 && time.Since(began) > o.limit {
 			fmt.Printf("%v are over: %d scenarios were not begun, %s the first of them\n", o.limit, len(todo)-i, todo[i].name)
-			code = exitUsage
+			o.markdown, code = "", exitUsage // part of a set is no section
 			break
 		}
 		res := r.scenario(&todo[i])

@@ -153,3 +153,20 @@ func TestOtherBrokers(t *testing.T) {
 		})
 	}
 }
+
+// A run that its limit cuts short keeps its figures and touches no document.
+func TestARunCutShortWritesNoDocument(t *testing.T) {
+	s := referenceSide(t)
+	dir := t.TempDir()
+	md, js := dir+"/b.md", dir+"/b.json"
+	code := run([]string{"--a", s.Exe, "--b", "none", "--limit", "1ns", "--json", js, "--markdown", md, "--scenarios", "^publish-16$"})
+	if code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+	if _, err := os.Stat(md); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a document was written, or not: %v", err)
+	}
+	if _, err := os.Stat(js); err != nil {
+		t.Error(err)
+	}
+}
