@@ -35,6 +35,7 @@ type Account struct {
 	// What it shares with other accounts; see Broker.Share.
 	imports []*streamImport // guarded by mu
 	limits  atomic.Pointer[account.Limits]
+	trace   atomic.Pointer[account.Trace]
 	answers atomic.Pointer[answers] // to requests from other accounts
 	pending atomic.Pointer[pending] // answers that clients of this account wait for
 }

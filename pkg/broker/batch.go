@@ -28,6 +28,10 @@ type BatchSink interface {
 // anything of its own on a connection that messages may go to, and before it
 // changes interest.
 func (in *Inlet) Enqueue(m *Msg) {
+	if m.HdrLen > 0 && in.traces && mayBeTraced(m) {
+		in.arrived(m)
+		return
+	}
 	r := in.held
 	if r != nil {
 		if r.account == m.Account && bytes.Equal(r.subject, m.Subject) && r.account.index.Fresh(r.stamp) && !in.port.Replies.active.Load() {

@@ -38,6 +38,7 @@ type Broker struct {
 
 	sharing sharing
 	latency latency
+	tracer  Tracer
 }
 
 // Way finds the port that leads to a server of a cluster, both given by their

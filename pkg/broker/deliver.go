@@ -11,6 +11,9 @@ func (in *Inlet) deliver(r *result, m *Msg) int {
 }
 
 func (in *Inlet) deliverHere(r *result, m *Msg) (n int) {
+	if in.trace != nil {
+		return in.deliverTraced(r, m)
+	}
 	size := len(m.Payload)
 	for _, s := range r.direct {
 		if s.extra != nil {
@@ -169,6 +172,9 @@ func (in *Inlet) give(r *result, g *group, mb *member, m *Msg) bool {
 	s := mb.sub
 	if s.Weight() <= 0 || m.Cluster != "" && s.Origin.Cluster == m.Cluster {
 		return false
+	}
+	if in.trace != nil && mb.peer < 0 {
+		return in.traceTo(m, s)
 	}
 	if s.extra != nil {
 		if m.via != nil {

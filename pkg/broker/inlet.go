@@ -45,14 +45,21 @@ type Inlet struct {
 	mapped    [2][]byte   // the last mapped subject, and scratch
 	faces     []face
 
+	// trace is that of the message on its way, nil if it is not traced.
+	trace *Trace
+	// MayTrace tells whether traces of messages from another server may be published on
+	// a subject; nil: on any.
+	MayTrace func(dest []byte) bool
+
 	msgs, bytes int64
 	marked      bool
 	rescues     bool
+	traces      bool // messages with headers may be traced already
 }
 
 // NewInlet returns the inlet of a port.
 func (b *Broker) NewInlet(p *Port) *Inlet {
-	in := &Inlet{b: b, port: p, seed: maphash.MakeSeed()}
+	in := &Inlet{b: b, port: p, seed: maphash.MakeSeed(), traces: p.Class != Client}
 	in.rng = maphash.Bytes(in.seed, []byte{1}) | 1
 	return in
 }
@@ -60,6 +67,9 @@ func (b *Broker) NewInlet(p *Port) *Inlet {
 // Publish routes m, which came in on this inlet, and returns to how many
 // destinations it was handed. Destinations are written when Flush is called.
 func (in *Inlet) Publish(m *Msg) int {
+	if m.HdrLen > 0 && in.traces && mayBeTraced(m) {
+		return in.arrived(m)
+	}
 	if in.held != nil {
 		in.Settle()
 	}

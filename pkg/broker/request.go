@@ -33,6 +33,7 @@ type terms struct {
 	threshold time.Duration
 	measured  bool
 	latency   account.Latency
+	trace     bool // traces may go on in the service's account
 }
 
 // hop is a service import on the way of a message.
@@ -105,6 +106,7 @@ func (b *Broker) shareServicesLocked(a *Account, s *shared, d account.Definition
 			if e := from.Export(a.Name, &i); e != nil {
 				t.response = e.Response
 				t.latency, t.measured = latencyOf(e)
+				t.trace = e.AllowTrace
 				if e.Threshold > 0 {
 					t.threshold = e.Threshold
 				}
@@ -172,6 +174,12 @@ func (in *Inlet) request(c *crossing, i *serviceImport, m *Msg) (n int) {
 		c.mapped = t.Append(c.mapped[:0], to)
 		to = c.mapped
 	}
+	if t := in.trace; t != nil {
+		defer func() { in.trace = t }()
+		if m = in.requestTraced(i, m, to); m == nil {
+			return 1 // not delivered on purpose
+		}
+	}
 	var x *measure
 	if i.terms.measured {
 		if x = in.sample(i, m); x != nil && len(m.Reply) == 0 {
@@ -209,6 +217,15 @@ func (in *Inlet) answer(c *crossing, t *answers, m *Msg) (n int) {
 	a := t.take(m.Subject, len(m.Payload) == m.HdrLen)
 	if a == nil {
 		return 0
+	}
+	if t := in.trace; t != nil {
+		// Answers are not traced where they came from another account.
+		if t.Only {
+			return 1
+		}
+		defer func() { in.trace = t }()
+		in.trace = nil
+		m = in.untraced(m)
 	}
 	if a.measure != nil {
 		in.b.latency.answered(a.measure, in, m.From)

@@ -98,7 +98,7 @@ func (b *Broker) Share(defs []account.Definition) error {
 	for i := range all {
 		d := &all[i]
 		a := b.Account(d.Name)
-		if s.shared[a] == nil && len(d.Imports) == 0 && len(d.Mappings) == 0 && d.Limits == (account.Limits{}) {
+		if s.shared[a] == nil && len(d.Imports) == 0 && len(d.Mappings) == 0 && d.Limits == (account.Limits{}) && d.Trace == nil {
 			continue
 		}
 		b.shareLocked(a, *d, set)
@@ -117,6 +117,7 @@ func (b *Broker) shareLocked(a *Account, d account.Definition, set *account.Set)
 	s.def = d
 	limits := d.Limits
 	a.limits.Store(&limits)
+	a.trace.Store(d.Trace)
 	mapper, err := account.NewMapper(d.Mappings, b.sharing.cluster)
 	if err == nil { // checked before
 		a.mapper.Store(mapper)

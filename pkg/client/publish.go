@@ -33,6 +33,9 @@ func (c *conn) publish(op *wire.Op) {
 	if p == nil {
 		p = c.newPublisher()
 	}
+	if op.HdrLen > 0 && c.account.MayTrace(op.Payload[:op.HdrLen]) && c.publishTraced(p, op) {
+		return
+	}
 	own := op.Subject
 	if c.account.Maps() && !c.mapped(p, op) {
 		return

@@ -37,7 +37,7 @@ func newSource(c *conn) *source {
 	}
 	in.port = &broker.Port{
 		ID: c.id, Class: broker.Gateway, Reach: broker.FromGateway, Origin: broker.Origin{Class: broker.Gateway},
-		Aggregate: true, Sink: nowhere{},
+		Aggregate: true, Sink: inboundSink{c: c},
 	}
 	in.inlet = c.s.o.Broker.NewInlet(in.port)
 	return in

@@ -235,7 +235,7 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 	l.ident, l.creds = ident, creds
 	l.peer = peer{
 		id: c.ServerID, name: orText(c.Name, c.ServerID), version: c.Version, cluster: c.Cluster,
-		account: c.RemoteAccount, headers: c.Headers, isolated: c.Isolate || s.set().Isolate, ours: c.Leaf != nil,
+		account: c.RemoteAccount, headers: c.Headers, isolated: c.Isolate || s.set().Isolate, ours: c.Leaf != nil, proto: c.Proto,
 	}
 	if l.level == "" {
 		l.setCompression(acceptedMode(s.set().Compression, c.CompressMode))

@@ -84,6 +84,7 @@ type peer struct {
 	maxPayload                 int // that it takes; 0: unknown
 	isolated                   bool
 	ours                       bool // speaks x_leafd, x_hubd
+	proto                      int
 }
 
 // ID is the link's id.
@@ -177,6 +178,7 @@ func (l *conn) bind(before func()) *ending {
 	}
 	l.port = &broker.Port{ID: l.id, Class: class, Reach: reach, Origin: l.own, Aggregate: true, Sink: l}
 	l.inlet = l.svc.opts.Broker.NewInlet(l.port)
+	l.inlet.MayTrace = l.mayTrace
 	l.msg = broker.Msg{Account: l.acct.Account, Listed: true}
 	if l.hub {
 		l.msg.Cluster = l.peer.cluster

@@ -227,7 +227,7 @@ func (l *conn) describe(info *wire.LeafInfo, c *wire.LeafConnect) {
 	l.nonce = info.Nonce
 	l.peer = peer{
 		id: info.ServerID, name: orText(info.ServerName, info.ServerID), version: info.Version, cluster: info.Cluster,
-		headers: c.Headers, maxPayload: int(info.MaxPayload), isolated: r.cfg().Isolate, ours: info.Banyan != "",
+		headers: c.Headers, maxPayload: int(info.MaxPayload), isolated: r.cfg().Isolate, ours: info.Banyan != "", proto: info.Proto,
 	}
 	l.rules.Store(spokeRules(info, r.cfg().DenyImports, r.cfg().DenyExports))
 	l.answers = auth.NewResponses(nil)

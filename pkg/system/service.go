@@ -109,6 +109,7 @@ func New(o Options) *Service {
 	}
 	s.acc = o.Broker.SystemAccount()
 	s.measure()
+	o.Broker.SetTracer((*tracer)(s))
 	s.answers, s.accounts = s.table(), s.accountTable()
 	s.elsewhere, s.tracked, s.shedding = make(map[string]map[string]connections), make(map[string]bool), make(map[uint64]*link.Registry)
 	s.counts, s.countInbox = make(map[string]*count), "$SYS._INBOX."+wire.NameHash(o.Server.Name, 8)+".n"+nuid.Next()+"."
