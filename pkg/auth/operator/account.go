@@ -222,7 +222,7 @@ type verdict struct {
 func (a *account) admits(u *user) *verdict {
 	c, now := a.claims, a.o.o.Now()
 	_, signs := c.SigningKeys[u.claims.Issuer]
-	strict := a.o.trust.keys[c.Issuer]
+	strict := a.o.rules().trust.keys[c.Issuer]
 	switch {
 	case a.deleted:
 		return &verdict{"the account was deleted", wire.ReasonAuthExpired, wire.TextAccountExpired}

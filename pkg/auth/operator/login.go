@@ -30,7 +30,7 @@ type user struct {
 
 // Policy implements auth.Authenticator.
 func (o *Operator) Policy(config.ConnectionType) auth.Policy {
-	return auth.Policy{Required: true, Announced: true, Anonymous: o.o.Settings.DefaultSentinel != "", Nonce: true}
+	return auth.Policy{Required: true, Announced: true, Anonymous: o.rules().sentinel != "", Nonce: true}
 }
 
 // Authenticate implements auth.Authenticator. The steps are those of
@@ -68,7 +68,7 @@ func (a *account) admit(u *user) *auth.Identity {
 
 // account finds an account that may log in.
 func (o *Operator) account(key string) (*account, error) {
-	if o.pinned != nil && !o.pinned[key] {
+	if !o.rules().admits(key) {
 		return nil, auth.Refused("account %s is not a pinned account", key)
 	}
 	a, err := o.lookup(key)
@@ -84,7 +84,7 @@ func (o *Operator) account(key string) (*account, error) {
 
 // token is the user's own, or the one for those who have none.
 func (o *Operator) token(c *auth.Credentials) (*jwt.UserClaims, string, error) {
-	sentinel := o.o.Settings.DefaultSentinel
+	sentinel := o.rules().sentinel
 	if token := strings.TrimSpace(c.JWT); token != "" {
 		claims, err := jwt.DecodeUserClaims(token)
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -51,8 +52,7 @@ const (
 // concurrent use.
 type Operator struct {
 	o       Options
-	trust   *trust
-	pinned  map[string]bool // nil: all
+	inForce atomic.Pointer[rules]
 	log     *logging.Logger
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -89,12 +89,12 @@ func New(o Options) (*Operator, error) {
 	if o.Log == nil {
 		o.Log = logging.Discard()
 	}
-	t, err := newTrust(o.Settings)
+	first, err := newRules(o.Settings, o.SystemAccount)
 	if err != nil {
 		return nil, err
 	}
 	op := &Operator{
-		o: o, trust: t, log: o.Log, asking: make(chan struct{}, maxAsking), timeout: fetchLimit,
+		o: o, log: o.Log, asking: make(chan struct{}, maxAsking), timeout: fetchLimit,
 		accounts: make(map[string]*account), flights: make(map[string]*flight), misses: make(map[string]time.Time),
 		wanted: make(map[string]bool),
 	}
@@ -102,53 +102,21 @@ func New(o Options) (*Operator, error) {
 		op.timeout = d
 	}
 	op.ctx, op.stop = context.WithCancel(context.Background())
-	if p := o.Settings.PinnedAccounts; len(p) > 0 {
-		op.pinned = map[string]bool{o.SystemAccount: true}
-		for _, k := range p {
-			op.pinned[k] = true
-		}
-	}
-	if err := op.checkSentinel(o.Settings.DefaultSentinel); err != nil {
-		return nil, err
-	}
+	op.inForce.Store(first)
 	if err := op.preload(); err != nil {
 		return nil, err
 	}
 	return op, nil
 }
 
-// checkSentinel: what anybody becomes who brings nothing must not be able to do
-// anything by itself, or be open to all on purpose.
-func (o *Operator) checkSentinel(token string) error {
-	if token == "" {
-		return nil
-	}
-	c, err := jwt.DecodeUserClaims(token)
-	if err != nil {
-		return fmt.Errorf("default sentinel JWT not valid: %w", err)
-	}
-	if !c.BearerToken && !(c.IssuerAccount != "" && c.HasEmptyPermissions()) {
-		return errors.New("default sentinel must be a bearer token")
-	}
-	return nil
-}
-
 func (o *Operator) preload() error {
-	list := o.o.Settings.Preload
-	if len(list) == 0 {
-		return nil
-	}
-	store, ok := o.o.Resolver.(Store)
-	if !ok {
-		return errors.New("resolver preloads only available for writeable resolver types MEM/DIR/CACHE_DIR")
+	list, err := o.rules().preloads(o.o.Settings, o.o.Resolver)
+	if err != nil {
+		return err
 	}
 	for _, p := range list {
-		c, err := o.trust.account(p.Account, p.JWT)
-		if err != nil {
-			return fmt.Errorf("preloaded JWT of account %s: %w", p.Account, err)
-		}
-		if _, err := store.Save(c, p.JWT, false); err != nil {
-			return fmt.Errorf("preloaded JWT of account %s: %w", p.Account, err)
+		if _, err := o.o.Resolver.(Store).Save(p.claims, p.token, false); err != nil {
+			return fmt.Errorf("preloaded JWT of account %s: %w", p.claims.Subject, err)
 		}
 	}
 	return nil
@@ -255,7 +223,7 @@ func (o *Operator) fetch(key string, was *account, ask Ask) (*account, error) {
 	token, err := o.o.Resolver.Fetch(ctx, key)
 	var c *jwt.AccountClaims
 	if err == nil {
-		c, err = o.trust.account(key, token)
+		c, err = o.rules().trust.account(key, token)
 	}
 	if err != nil && ask != nil {
 		if c, token, err = o.askOthers(ctx, key, ask); err == nil {
@@ -288,7 +256,7 @@ func (o *Operator) askOthers(ctx context.Context, key string, ask Ask) (*jwt.Acc
 	if err != nil {
 		return nil, "", err
 	}
-	c, err := o.trust.account(key, token)
+	c, err := o.rules().trust.account(key, token)
 	return c, token, err
 }
 
@@ -323,7 +291,7 @@ func (o *Operator) Update(token string) (account string, u Updated, err error) {
 	if raw, err := jwt.DecodeAccountClaims(token); err == nil {
 		account = raw.Subject
 	}
-	c, err := o.trust.account("", token)
+	c, err := o.rules().trust.account("", token)
 	if err != nil {
 		return account, u, err
 	}
@@ -333,7 +301,7 @@ func (o *Operator) Update(token string) (account string, u Updated, err error) {
 // Merge is Update for a token that another server has told of: one that was
 // deleted here after it was issued is not taken.
 func (o *Operator) Merge(account, token string) error {
-	c, err := o.trust.account(account, token)
+	c, err := o.rules().trust.account(account, token)
 	if err != nil {
 		return err
 	}
@@ -392,7 +360,7 @@ func (o *Operator) Delete(token string) (operator string, deleted, failed int, e
 	switch {
 	case c.Issuer != c.Subject:
 		return operator, 0, 0, errNotSelfSigned
-	case !o.trust.orders(c.Issuer):
+	case !o.rules().trust.orders(c.Issuer):
 		return operator, 0, 0, errNotTrusted
 	case !ok || !d.MayDelete():
 		return operator, 0, 0, errDeleteOff
@@ -434,7 +402,7 @@ var (
 // Judge checks a token that is said to be of an account, and returns when it was
 // issued.
 func (o *Operator) Judge(account, token string) (issued int64, err error) {
-	c, err := o.trust.account(account, token)
+	c, err := o.rules().trust.account(account, token)
 	if err != nil {
 		return 0, err
 	}

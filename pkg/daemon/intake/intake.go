@@ -134,7 +134,17 @@ func users(p *daemon.Process) (auth.Authenticator, auth.Judge, error) {
 		op.SetCallout(caller(p))
 		op.SetShare(p.Broker.Share)
 		tokens := claims.New(claims.Options{Server: p.Server, Config: p.Config, Broker: p.Broker, Operator: op, Log: p.Log})
-		p.Add(daemon.Part{Phase: daemon.Services, Name: "account resolver", Start: tokens.Start, Stop: func() {
+		p.Add(daemon.Part{Phase: daemon.Services, Name: "account resolver", Start: tokens.Start, Prepare: func(ch *config.Change) (func(), error) {
+			operators, err := op.Prepare(ch)
+			if err != nil {
+				return nil, err
+			}
+			told, err := tokens.Prepare(ch)
+			return func() {
+				operators()
+				told()
+			}, err
+		}, Stop: func() {
 			tokens.Close()
 			op.Close()
 		}})
