@@ -38,24 +38,6 @@ func Check(opts LoadOptions) *Report {
 	return r
 }
 
-// certificates loads every TLS block in the roles it has.
-func (l *loader) certificates() {
-	for _, b := range l.cfg.TLSBlocks() {
-		if b.TLS.SPIFFE != nil {
-			continue // whose agent is where the daemon runs
-		}
-		var err error
-		if b.Accepts {
-			_, err = b.TLS.Server()
-		} else {
-			_, err = b.TLS.Client("")
-		}
-		if err != nil {
-			l.errorf(l.firstOrigin(b.Key), b.Key, "%v", err)
-		}
-	}
-}
-
 // Findings are the single errors in what Load returned; an error of another
 // kind is one finding.
 func Findings(err error) []Finding {

@@ -259,12 +259,12 @@ func (k *Keeper) replaced(m *Material, old, now *snapshot) {
 		if slices.ContainsFunc(old.certs, func(o tls.Certificate) bool { return o.Leaf.Equal(c) }) {
 			continue
 		}
-		k.o.Log.Noticef("%s: new certificate %q, valid until %s, for connections from now on", m.name, subject(c), date(c.NotAfter))
+		k.o.Log.Noticef("%s: new certificate %q, valid until %s, for connections from now on", m.name, Subject(c), Date(c.NotAfter))
 	}
 	if !slices.EqualFunc(old.cas, now.cas, (*x509.Certificate).Equal) {
 		var names []string
 		for _, c := range now.cas {
-			names = append(names, fmt.Sprintf("%q until %s", subject(c), date(c.NotAfter)))
+			names = append(names, fmt.Sprintf("%q until %s", Subject(c), Date(c.NotAfter)))
 		}
 		if len(names) == 0 {
 			names = []string{"the system's"}
@@ -275,17 +275,23 @@ func (k *Keeper) replaced(m *Material, old, now *snapshot) {
 
 const day = 24 * time.Hour
 
-// expiry warns once a day of certificates that end soon. One that lives shorter
-// than a quarter of a year, and is meant to be replaced often, is soon over when
-// less than a third of its life is left.
+// Soon tells whether a certificate ends soon: in less than 30 days. Of one that lives
+// shorter than a quarter of a year, and is meant to be replaced often, when less than
+// a third of its life is left.
+func Soon(c *x509.Certificate, now time.Time) bool {
+	return c.NotAfter.Sub(now) <= min(30*day, c.NotAfter.Sub(c.NotBefore)/3)
+}
+
+// expiry warns once a day of certificates that end soon, with less than a week, or a
+// tenth of their life, as errors.
 func (k *Keeper) expiry(m *Material) {
 	n := m.current.Load()
 	now := k.o.Now()
 	check := func(what string, c *x509.Certificate) {
-		left, life := c.NotAfter.Sub(now), c.NotAfter.Sub(c.NotBefore)
-		if left > min(30*day, life/3) {
+		if !Soon(c, now) {
 			return
 		}
+		left, life := c.NotAfter.Sub(now), c.NotAfter.Sub(c.NotBefore)
 		renew := "put a new one in its file, it is picked up without a restart"
 		if n.settings.SPIFFE != nil && n.settings.CAFile == "" {
 			renew = "the SPIFFE agent has no newer one"
@@ -300,11 +306,11 @@ func (k *Keeper) expiry(m *Material) {
 		m.watch.warned[key] = now
 		switch {
 		case left <= 0:
-			k.o.Log.Errorf("%s: %s %q expired on %s: %s", m.name, what, subject(c), date(c.NotAfter), renew)
+			k.o.Log.Errorf("%s: %s %q expired on %s: %s", m.name, what, Subject(c), Date(c.NotAfter), renew)
 		case left <= min(7*day, life/10):
-			k.o.Log.Errorf("%s: %s %q expires in %s, on %s", m.name, what, subject(c), span(left), date(c.NotAfter))
+			k.o.Log.Errorf("%s: %s %q expires in %s, on %s", m.name, what, Subject(c), span(left), Date(c.NotAfter))
 		default:
-			k.o.Log.Warnf("%s: %s %q expires in %s, on %s", m.name, what, subject(c), span(left), date(c.NotAfter))
+			k.o.Log.Warnf("%s: %s %q expires in %s, on %s", m.name, what, Subject(c), span(left), Date(c.NotAfter))
 		}
 	}
 	for i := range n.certs {
@@ -315,7 +321,8 @@ func (k *Keeper) expiry(m *Material) {
 	}
 }
 
-func subject(c *x509.Certificate) string {
+// Subject names a certificate in messages: its SPIFFE ID, its subject or its hosts.
+func Subject(c *x509.Certificate) string {
 	if len(c.URIs) == 1 && c.URIs[0].Scheme == "spiffe" {
 		return c.URIs[0].String()
 	}
@@ -325,7 +332,8 @@ func subject(c *x509.Certificate) string {
 	return strings.Join(c.DNSNames, ",")
 }
 
-func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+// Date is a time in messages.
+func Date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // span is a time left, in days where there are some.
 func span(d time.Duration) string {

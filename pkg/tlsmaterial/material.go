@@ -2,6 +2,8 @@ package tlsmaterial
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,6 +107,19 @@ func (m *Material) NotAfter() (at time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	return n.notAfter()
+}
+
+// Certificates are the own ones and the authorities that were named, as they are now;
+// nothing if they can't be read.
+func (m *Material) Certificates() (own, authorities []*x509.Certificate) {
+	n, err := m.load()
+	if err != nil {
+		return nil, nil
+	}
+	for i := range n.certs {
+		own = append(own, n.certs[i].Leaf)
+	}
+	return own, slices.Clone(n.cas)
 }
 
 // Reload reads everything anew. On an error all stays as it was.

@@ -142,10 +142,10 @@ func expires(r *ocsp.Response, unset time.Duration) time.Time {
 // fresh says that a response holds at a time.
 func fresh(r *ocsp.Response, now time.Time, skew, unset time.Duration) error {
 	if now.Add(skew).Before(r.ThisUpdate) {
-		return fmt.Errorf("the OCSP response is of the future: %s", date(r.ThisUpdate))
+		return fmt.Errorf("the OCSP response is of the future: %s", Date(r.ThisUpdate))
 	}
 	if e := expires(r, unset); now.Add(-skew).After(e) {
-		return fmt.Errorf("the OCSP response is out of date since %s", date(e))
+		return fmt.Errorf("the OCSP response is out of date since %s", Date(e))
 	}
 	return nil
 }

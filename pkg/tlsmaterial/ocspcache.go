@@ -110,7 +110,7 @@ func (c *ocspCache) put(cert *x509.Certificate, raw []byte, r *ocsp.Response, no
 			break
 		}
 	}
-	c.m[key] = cached{subject(cert), now.UTC(), statusName(r.Status), expires(r, DefaultUnsetTTL).UTC(), raw}
+	c.m[key] = cached{Subject(cert), now.UTC(), statusName(r.Status), expires(r, DefaultUnsetTTL).UTC(), raw}
 	c.dirty = true
 }
 

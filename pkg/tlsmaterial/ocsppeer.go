@@ -68,20 +68,20 @@ func (k *Keeper) checkPeer(name string, n *snapshot, c tls.ConnectionState, acce
 		r.Link, r.Reason = link, err.Error()
 	}
 	if set.WarnOnly {
-		k.o.Log.Warnf("%s: OCSP would refuse peer %q: %s", name, subject(r.Peer), r.Reason)
+		k.o.Log.Warnf("%s: OCSP would refuse peer %q: %s", name, Subject(r.Peer), r.Reason)
 		return nil
 	}
 	if f := k.refused.Load(); f != nil {
 		(*f)(r)
 	}
-	return fmt.Errorf("OCSP refuses peer %q: %s", subject(r.Peer), r.Reason)
+	return fmt.Errorf("OCSP refuses peer %q: %s", Subject(r.Peer), r.Reason)
 }
 
 // checkChain asks about each certificate of a chain but the root.
 func (k *Keeper) checkChain(set *OCSPPeer, chain []*x509.Certificate) (*x509.Certificate, error) {
 	for i := 0; i+1 < len(chain); i++ {
 		if err := k.checkLink(set, chain[i], chain[i+1]); err != nil {
-			return chain[i], fmt.Errorf("certificate %q: %w", subject(chain[i]), err)
+			return chain[i], fmt.Errorf("certificate %q: %w", Subject(chain[i]), err)
 		}
 	}
 	return nil, nil
@@ -104,7 +104,7 @@ func (k *Keeper) checkLink(set *OCSPPeer, cert, issuer *x509.Certificate) error 
 		}
 		if err != nil {
 			if set.AllowUnreachable {
-				k.o.Log.Warnf("OCSP has no answer about %q, who is let in: %v", subject(cert), err)
+				k.o.Log.Warnf("OCSP has no answer about %q, who is let in: %v", Subject(cert), err)
 				return nil
 			}
 			return err

@@ -205,7 +205,7 @@ func (k *Keeper) addStaples(ctx context.Context, name string, n *snapshot) error
 			n.staple(i, s)
 			continue
 		}
-		err = fmt.Errorf("no good OCSP response for certificate %q: %w", subject(cert), err)
+		err = fmt.Errorf("no good OCSP response for certificate %q: %w", Subject(cert), err)
 		if n.settings.Staple.strict() {
 			return err
 		}
@@ -241,16 +241,16 @@ func (k *Keeper) renew(m *Material, n *snapshot) {
 			return
 		case err == nil:
 			if old == nil || old.raw == nil {
-				k.o.Log.Noticef("%s: OCSP says that certificate %q is good, until %s", m.name, subject(cert), date(s.expires))
+				k.o.Log.Noticef("%s: OCSP says that certificate %q is good, until %s", m.name, Subject(cert), Date(s.expires))
 			}
 		case old != nil && now.Before(old.expires) && !errors.As(err, &bad):
 			// What is stapled still holds.
-			k.o.Log.Warnf("%s: no new OCSP response for certificate %q: %v; the former one holds until %s", m.name, subject(cert), err, date(old.expires))
+			k.o.Log.Warnf("%s: no new OCSP response for certificate %q: %v; the former one holds until %s", m.name, Subject(cert), err, Date(old.expires))
 			s = &stapled{raw: old.raw, expires: old.expires, again: now.Add(min(failedQuestion, old.expires.Sub(now)))}
 		default:
-			k.o.Log.Errorf("%s: no good OCSP response for certificate %q: %v; nothing is stapled", m.name, subject(cert), err)
+			k.o.Log.Errorf("%s: no good OCSP response for certificate %q: %v; nothing is stapled", m.name, Subject(cert), err)
 			if n.settings.Staple.strict() {
-				k.o.Fatal(fmt.Errorf("%s: ocsp mode %s: certificate %q: %w", m.name, n.settings.Staple.Mode, subject(cert), err))
+				k.o.Fatal(fmt.Errorf("%s: ocsp mode %s: certificate %q: %w", m.name, n.settings.Staple.Mode, Subject(cert), err))
 			}
 			s = &stapled{again: now.Add(failedQuestion)}
 		}
@@ -277,7 +277,7 @@ func (k *Keeper) neverStapled(name string, n *snapshot) {
 		for i := range n.certs {
 			if mustStaple(n.certs[i].Leaf) {
 				k.o.Log.Warnf("%s: certificate %q demands a staple of OCSP, which the settings forbid (ocsp: never): clients that look will not connect",
-					name, subject(n.certs[i].Leaf))
+					name, Subject(n.certs[i].Leaf))
 			}
 		}
 	}
