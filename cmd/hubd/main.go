@@ -52,7 +52,7 @@ func build(p *daemon.Process) error {
 	if p.Config.Cluster != nil {
 		routes, err = route.New(route.Options{
 			Server: p.Server, Broker: p.Broker, Registry: p.Routes, Settings: p.Config.Cluster, Role: route.Hub, Log: p.Log,
-			URLs: p.ClientURLs, LeafURLs: p.LeafURLs, GatewayURLs: p.GatewayURLs,
+			URLs: p.ClientURLs, WebSocketURLs: p.WebSocketURLs, LeafURLs: p.LeafURLs, GatewayURLs: p.GatewayURLs,
 			MaxPayload:          int32(p.Config.Limits.MaxPayload),
 			ConnectErrorReports: p.Config.ConnectErrorReports, ReconnectErrorReports: p.Config.ReconnectErrorReports,
 		})
@@ -100,7 +100,7 @@ func scheme(t *config.TLS) string {
 func observe(p *daemon.Process, hooks monitor.Hooks, clients *client.Service) {
 	http := monitor.New(monitor.Options{
 		Extra:  console.Pages(p.Config, prom.Handler),
-		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs,
+		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs, WebSocketURLs: p.WebSocketURLs,
 		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs,
 		Draining: p.Draining(), Hooks: hooks, Log: p.Log,
 	})

@@ -37,7 +37,7 @@ func build(p *daemon.Process) error {
 	clients, leafs, hooks := in.Clients, in.Leafs, in.Hooks
 	http := monitor.New(monitor.Options{
 		Extra:  console.Pages(p.Config, metrics.Handler),
-		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs,
+		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs, WebSocketURLs: p.WebSocketURLs,
 		Clients: p.Clients, Leafs: p.Leafs, Draining: p.Draining(), Hooks: hooks, Log: p.Log,
 	})
 	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", http.Scheme(), http))

@@ -22,6 +22,9 @@ func (c *conn) openUp() error {
 	if set.policy.Nonce {
 		c.nonce = wire.NewNonce()
 	}
+	if c.web != nil {
+		return c.greet() // TLS was there before HTTP
+	}
 	if set.tls != nil {
 		first, err := c.wantsTLSFirst()
 		if err != nil {
@@ -36,9 +39,8 @@ func (c *conn) openUp() error {
 			}
 		}
 	}
-	c.t.WriteFlush(c.firstInfo())
-	if c.over {
-		return c.fatal(wire.ReasonMaxConnections, wire.TextMaxConnections)
+	if err := c.greet(); err != nil {
+		return err
 	}
 	if set.config.Client.ProxyProtocol && !c.proxied {
 		if err := c.readProxy(); err != nil {
@@ -49,6 +51,15 @@ func (c *conn) openUp() error {
 		return nil
 	}
 	return c.startTLS()
+}
+
+// greet sends INFO, to one too many for the last time.
+func (c *conn) greet() error {
+	c.t.WriteFlush(c.firstInfo())
+	if c.over {
+		return c.fatal(wire.ReasonMaxConnections, wire.TextMaxConnections)
+	}
+	return nil
 }
 
 // wantsTLSFirst tells whether the TLS handshake comes before INFO. In mode auto a
@@ -104,12 +115,16 @@ func (c *conn) startTLS() error {
 		c.log().Errorf("TLS handshake error: %v", err)
 		return &ending{reason: wire.ReasonTLSHandshake}
 	}
+	c.noteTLS()
+	return nil
+}
+
+func (c *conn) noteTLS() {
 	c.secured = true
 	st := c.t.TLSState()
 	c.mu.Lock()
 	c.tls = &tlsFacts{st.Version, st.CipherSuite, st.PeerCertificates}
 	c.mu.Unlock()
-	return nil
 }
 
 // readProxy takes a PROXY header off the start of the connection, if there is one.

@@ -15,7 +15,7 @@ func (c *conn) Introduce() broker.Requester {
 	defer c.mu.Unlock()
 	r := broker.Requester{
 		Start: c.t.Started().UTC().Format(time.RFC3339Nano), Host: addrIP(c.remote), ID: c.id,
-		User: c.identity.User, Server: c.s.o.Server.Name, Kind: "Client", ClientType: "nats",
+		User: c.identity.User, Server: c.s.o.Server.Name, Kind: "Client", ClientType: c.clientType(),
 	}
 	r.Cluster, _ = c.s.o.Server.Cluster()
 	if o := c.options; o != nil {

@@ -21,6 +21,7 @@ import (
 // conn is one client. See the package comment for what guards what.
 type conn struct {
 	s      *Service
+	web    *web // nil without WebSocket
 	t      *transport.Conn
 	id     uint64
 	port   broker.Port
@@ -104,7 +105,7 @@ func (c *conn) init(t *transport.Conn) {
 	c.port.Reach = broker.FromClient
 	c.port.Origin = broker.Origin{Class: broker.Client}
 	c.port.Batched(c)
-	c.set = c.s.set.Load()
+	c.set = c.terms()
 	c.trace, c.out.trace = c.set.trace, c.set.trace
 	c.parser.MaxControlLine = c.set.limits.MaxControlLine
 	c.parser.MaxPayload = int(c.set.limits.MaxPayload)
@@ -415,6 +416,9 @@ func (c *conn) reasonFor(err error) wire.CloseReason {
 	case errors.Is(err, io.EOF):
 		return wire.ReasonClientClosed
 	}
+	if r, ok := link.FrameReason(err); ok {
+		return r
+	}
 	if call := new(os.SyscallError); errors.As(err, &call) && call.Syscall == "write" {
 		return wire.ReasonWriteError
 	}
@@ -439,7 +443,8 @@ func (c *conn) tally(reason wire.CloseReason) {
 // log returns a logger with the connection's prefix. It allocates: not for the
 // message path.
 func (c *conn) log() *logging.Logger {
-	prefix := fmt.Sprintf("%s - cid:%d", c.t.RemoteAddr(), c.id)
+	from, label := c.label()
+	prefix := fmt.Sprintf("%s%s - %s:%d", from, c.t.RemoteAddr(), label, c.id)
 	c.mu.Lock()
 	o := c.options
 	c.mu.Unlock()

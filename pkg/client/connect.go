@@ -10,7 +10,7 @@ import (
 )
 
 func (s *terms) authTimeout() time.Duration {
-	if d := s.config.Auth.Timeout; d > 0 {
+	if d := s.login; d > 0 {
 		return d
 	}
 	if s.tls != nil {
@@ -20,7 +20,7 @@ func (s *terms) authTimeout() time.Duration {
 }
 
 func (s *terms) tlsTimeout() time.Duration {
-	if t := s.config.Client.TLS; t != nil && t.Timeout > 0 {
+	if t := s.block; t != nil && t.Timeout > 0 {
 		return t.Timeout
 	}
 	return defaultTLSTimeout
@@ -63,6 +63,7 @@ func (c *conn) connect(arg []byte) error {
 		c.estimate = time.Since(c.t.Started())
 		c.mu.Unlock()
 	}
+	c.web.fill(&o)
 	c.mu.Lock()
 	c.options = &o
 	c.mu.Unlock()
@@ -106,9 +107,10 @@ func (c *conn) connect(arg []byte) error {
 var errAccountNamed = errors.New("CONNECT names an account")
 
 func (c *conn) credentials(o *wire.ClientConnect) *auth.Credentials {
-	t := c.s.set.Load().config.Client.TLS
+	set := c.terms()
+	t := set.block
 	return &auth.Credentials{
-		Kind: config.Standard,
+		Kind: set.kind,
 		User: o.User, Pass: o.Pass, Token: o.Token, NKey: o.NKey, Sig: o.Sig, JWT: o.JWT, ProxySig: o.ProxySig,
 		Nonce: c.nonce, TLS: c.t.TLSState(), MapCertificate: t != nil && t.VerifyAndMap, Remote: c.remote,
 		ID: c.id, Name: o.Name, Lang: o.Lang, Version: o.Version, Protocol: o.Protocol,

@@ -4,6 +4,7 @@ import (
 	"net"
 	"runtime"
 
+	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/version"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
@@ -23,7 +24,10 @@ func (s *Service) baseInfo(set *terms, host string, port int) wire.ClientInfo {
 	}
 	if set.tls != nil {
 		i.TLSRequired, i.TLSAvailable = !cl.AllowNonTLS, cl.AllowNonTLS
-		i.TLSVerify = cl.TLS.Verify || cl.TLS.VerifyAndMap
+		if set.kind != config.Standard {
+			i.TLSRequired, i.TLSAvailable = true, true
+		}
+		i.TLSVerify = set.block.Verify || set.block.VerifyAndMap
 	}
 	return i
 }
@@ -33,7 +37,7 @@ func (c *conn) info(set *terms) wire.ClientInfo {
 	i := set.base
 	i.ClientID, i.ClientIP = c.id, addrIP(c.remote)
 	i.Cluster, _ = c.s.o.Server.Cluster()
-	i.ConnectURLs = capURLs(c.s.o.URLs.All())
+	i.ConnectURLs = capURLs(c.urls().All())
 	return i
 }
 
@@ -42,7 +46,7 @@ func (c *conn) firstInfo() []byte {
 	i := c.info(c.set)
 	i.AuthRequired = c.set.policy.Announced
 	i.Nonce = c.nonce
-	if c.set.config.Client.ProxyProtocol && !c.proxied {
+	if c.web == nil && c.set.config.Client.ProxyProtocol && !c.proxied {
 		i.ClientIP = ""
 	}
 	if c.secured {
@@ -53,7 +57,7 @@ func (c *conn) firstInfo() []byte {
 
 // laterInfo is INFO once the client is known. c.mu is held.
 func (c *conn) laterInfo() wire.ClientInfo {
-	set := c.s.set.Load()
+	set := c.terms()
 	i := c.info(set)
 	i.AuthRequired = set.policy.Required
 	i.MaxPayload = int32(c.payloadLimit(set, c.identity))

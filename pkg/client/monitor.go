@@ -57,7 +57,7 @@ func (c *conn) Info(subs bool) link.Info {
 }
 
 func (c *conn) infoLocked(subs bool) link.Info {
-	d := Details{Type: config.Standard, TLSFirst: c.tlsFirst, Permissions: c.identity.Permissions, Identity: c.identity}
+	d := Details{Type: c.kind(), TLSFirst: c.tlsFirst, Permissions: c.identity.Permissions, Identity: c.identity}
 	i := link.Info{
 		ID: c.id, Kind: link.KindClient, Addr: c.remote, Account: c.account.Name, User: c.identity.User,
 		Started: c.t.Started(), Active: time.Unix(0, c.last.Load()), RTT: c.estimate, Pending: c.t.Pending(),

@@ -76,6 +76,7 @@ func (s *Service) apply(ch *config.Change) {
 	} else {
 		s.set.Store(next)
 	}
+	web := s.web.apply(s, ch)
 	inform := old.base.MaxPayload != next.base.MaxPayload || old.base.TLSRequired != next.base.TLSRequired || ch.Any("Accounts")
 	unpinned := 0
 	var review *auth.Review
@@ -83,8 +84,12 @@ func (s *Service) apply(ch *config.Change) {
 		review = s.o.Judge.Review()
 	}
 	s.eachClient(func(c *conn) {
-		c.renew(next)
-		if c.unpinned(ch.New.Client.TLS) {
+		set := next
+		if c.web != nil {
+			set = web
+		}
+		c.renew(set)
+		if c.unpinned(set.block) {
 			unpinned++
 			c.shut(wire.ReasonTLSHandshake, "")
 			return
@@ -139,7 +144,7 @@ func (c *conn) review(r *auth.Review) bool {
 	}
 	if id == nobody {
 		// It has shown nothing yet, and will have to if that is wanted now.
-		if strangers && c.s.set.Load().policy.Required {
+		if strangers && c.terms().policy.Required {
 			c.cut(wire.ReasonAuthFailure, wire.TextAuthViolation)
 			return false
 		}
@@ -149,7 +154,7 @@ func (c *conn) review(r *auth.Review) bool {
 		d := wire.DefaultClientConnect()
 		o = &d
 	}
-	v := r.Of(id, config.Standard, func() *auth.Credentials {
+	v := r.Of(id, c.kind(), func() *auth.Credentials {
 		cr := c.credentials(o)
 		cr.Proxy = id.Proxy
 		return cr

@@ -29,6 +29,12 @@ type Options struct {
 	// URLs are what clients are told of in connect_urls. Start adds this
 	// listener's own.
 	URLs *link.URLs
+	// WebSocketURLs are the same for WebSocket clients; nil: there are no others.
+	WebSocketURLs *link.URLs
+	// Leafs takes over the WebSocket connections of leaf nodes, which come with a path
+	// that ends in /leafnode, and returns at once; nil sends them away. MQTT is the
+	// same for /mqtt.
+	Leafs, MQTT func(*link.Upgraded)
 	// Auth nil admits everybody.
 	Auth auth.Authenticator
 	// Penalties delay the answers to failed logins; nil: no delays.
@@ -52,7 +58,8 @@ type Service struct {
 	set  atomic.Pointer[terms] // a connection keeps those that it was told of last
 	rate rateLimit
 
-	ln *link.Listener
+	ln  *link.Listener
+	web *webDoor // nil: no WebSocket listener
 
 	open     atomic.Int64
 	lame     atomic.Bool
@@ -104,6 +111,7 @@ func New(o Options) *Service {
 	s := &Service{o: o, log: o.Log, changed: make(chan struct{}, 1), done: make(chan struct{})}
 	orDefault(&s.o.FirstPing, defaultFirstPing)
 	s.set.Store(s.newTerms(o.Settings))
+	s.web = s.newWebDoor(o.Settings.WebSocket)
 	return s
 }
 
@@ -144,8 +152,12 @@ func (s *Service) Start() error {
 		default:
 		}
 	})
+	if err := s.web.start(s); err != nil {
+		s.Close()
+		return err
+	}
 	s.finished.Add(1)
-	go s.announce()
+	go s.announce(s.changed, func(c *conn) bool { return c.web == nil })
 	ln.Serve(s.serve, func(err error) { s.log.Errorf("Error accepting a client connection: %v", err) })
 	s.log.Noticef("Listening for client connections on %s", ln.Addr())
 	return nil
@@ -200,17 +212,22 @@ func (s *Service) LameDuck(id uint64) error {
 	return nil
 }
 
-// announce sends INFO to all clients each time the addresses have changed.
-func (s *Service) announce() {
+// announce sends INFO to all clients of a listener each time their addresses have
+// changed.
+func (s *Service) announce(changed chan struct{}, of func(*conn) bool) {
 	defer s.finished.Done()
 	for {
 		select {
 		case <-s.done:
 			return
-		case <-s.changed:
+		case <-changed:
 		}
 		if !s.lame.Load() {
-			s.eachClient(func(c *conn) { c.sendInfo(false) })
+			s.eachClient(func(c *conn) {
+				if of(c) {
+					c.sendInfo(false)
+				}
+			})
 		}
 	}
 }
@@ -249,6 +266,7 @@ func (s *Service) Drain(ctx context.Context, duration, grace time.Duration) {
 		s.ln.Close()
 	}
 	s.o.URLs.Withhold()
+	s.web.shut()
 	if s.open.Load() == 0 {
 		return
 	}
@@ -309,11 +327,13 @@ func (s *Service) Close() {
 	if s.ln != nil {
 		s.ln.Close()
 	}
+	s.web.abort()
 	// What lies in their queues was accepted: it is still written, for a short time.
 	s.eachClient(func(c *conn) { c.shut(wire.ReasonServerShutdown, "") })
 	if s.ln != nil {
 		s.ln.Wait()
 	}
+	s.web.wait()
 	s.finished.Wait()
 }
 
@@ -335,16 +355,20 @@ func (s *Service) serve(nc net.Conn) {
 
 func (s *Service) newConn(nc net.Conn) (*conn, error) {
 	c := &conn{s: s, id: s.o.Broker.NextID()}
-	l := &s.set.Load().limits
-	t, err := transport.New(nc, transport.Options{
-		MaxPending: l.MaxPending, WriteDeadline: l.WriteDeadline,
-		WriteRetry: l.WriteTimeout == config.WriteTimeoutRetry, OnSlow: c.slow, Poller: s.o.Server.Poller,
-	})
+	t, err := c.transport(nc)
 	if err != nil {
 		return nil, err
 	}
 	c.init(t)
 	return c, nil
+}
+
+func (c *conn) transport(nc net.Conn) (*transport.Conn, error) {
+	l := &c.s.set.Load().limits
+	return transport.New(nc, transport.Options{
+		MaxPending: l.MaxPending, WriteDeadline: l.WriteDeadline,
+		WriteRetry: l.WriteTimeout == config.WriteTimeoutRetry, OnSlow: c.slow, Poller: c.s.o.Server.Poller,
+	})
 }
 
 // rateLimit counts events in each second.

@@ -62,6 +62,7 @@ func (c *conn) assume(id *auth.Identity, same bool) {
 	c.careful = c.verbose || c.pedantic || id.Permissions.Restricted()
 	c.mu.Lock()
 	c.parser.MaxPayload = c.payloadLimit(c.set, id)
+	c.web.known(c.parser.MaxPayload)
 	c.mu.Unlock()
 	c.maxSubs = int(lower(int64(c.set.limits.MaxSubscriptions), newLimits(c.account, id).subs))
 }

@@ -57,7 +57,7 @@ type Part struct {
 
 // Endpoint is a listener, for the ports file and for the log.
 type Endpoint struct {
-	Kind   string // key in the ports file: nats, cluster, gateway, leafnodes, monitoring, profile
+	Kind   string // key in the ports file: nats, cluster, gateway, leafnodes, websocket, monitoring, profile
 	Scheme string
 	Addr   func() *net.TCPAddr // nil result: not listening
 }
@@ -72,9 +72,10 @@ type Process struct {
 	Broker *broker.Broker
 
 	// What this server and its peers tell clients, leaf nodes and gateways.
-	ClientURLs  *link.URLs
-	LeafURLs    *link.URLs
-	GatewayURLs *link.URLs
+	ClientURLs    *link.URLs
+	WebSocketURLs *link.URLs
+	LeafURLs      *link.URLs
+	GatewayURLs   *link.URLs
 
 	// Open and recently closed connections by kind.
 	Clients  *link.Registry
@@ -120,23 +121,24 @@ func New(cfg *config.Config) (*Process, error) {
 	fatal := make(chan error, 1)
 	closed := cfg.Client.MaxClosed
 	return &Process{
-		Config:      cfg,
-		Log:         lg.Logger(),
-		Server:      srv,
-		Keys:        keys,
-		Broker:      b,
-		ClientURLs:  new(link.URLs),
-		LeafURLs:    new(link.URLs),
-		GatewayURLs: new(link.URLs),
-		Clients:     link.NewRegistry(closed),
-		Routes:      link.NewRegistry(closed),
-		Gateways:    link.NewRegistry(closed),
-		Leafs:       link.NewRegistry(closed),
-		TLS:         keepTLS(cfg, lg.Logger(), fatal),
-		fatal:       fatal,
-		log:         lg,
-		draining:    make(chan struct{}),
-		super:       newSupervisor(),
+		Config:        cfg,
+		Log:           lg.Logger(),
+		Server:        srv,
+		Keys:          keys,
+		Broker:        b,
+		ClientURLs:    new(link.URLs),
+		WebSocketURLs: new(link.URLs),
+		LeafURLs:      new(link.URLs),
+		GatewayURLs:   new(link.URLs),
+		Clients:       link.NewRegistry(closed),
+		Routes:        link.NewRegistry(closed),
+		Gateways:      link.NewRegistry(closed),
+		Leafs:         link.NewRegistry(closed),
+		TLS:           keepTLS(cfg, lg.Logger(), fatal),
+		fatal:         fatal,
+		log:           lg,
+		draining:      make(chan struct{}),
+		super:         newSupervisor(),
 	}, nil
 }
 

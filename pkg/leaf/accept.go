@@ -9,21 +9,26 @@ import (
 	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/transport"
 	"github.com/banyanmq/banyan/pkg/version"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
 
 // accept serves one connection of the listener.
-func (s *Service) accept(nc net.Conn) {
+func (s *Service) accept(nc net.Conn) { s.receive(nc, nil) }
+
+// receive serves one connection, which u has the upgrade of if it came by WebSocket.
+func (s *Service) receive(nc net.Conn, u *link.Upgraded) {
 	release, busy := s.gate.enter(time.Now())
 	defer release()
 	if busy > 0 {
-		s.shed(nc, busy)
+		s.shed(nc, u, busy)
 		return
 	}
-	l, err := s.newConn(nc, nil)
+	l, err := s.newLink(nc, u, nil)
 	if err != nil {
+		u.Close()
 		nc.Close()
 		return
 	}
@@ -42,10 +47,16 @@ func (s *Service) accept(nc net.Conn) {
 }
 
 // shed sends a newcomer away before anything costly.
-func (s *Service) shed(nc net.Conn, retry time.Duration) {
-	nc.SetDeadline(time.Now().Add(time.Second))
-	nc.Write(wire.AppendErr(nil, wire.TextServerBusy(int(retry.Milliseconds()))))
-	nc.Close()
+func (s *Service) shed(nc net.Conn, u *link.Upgraded, retry time.Duration) {
+	line := wire.AppendErr(nil, wire.TextServerBusy(int(retry.Milliseconds())))
+	if u != nil {
+		u.Conn.WriteFlush(line)
+		u.Conn.Finish(nil, time.Second)
+	} else {
+		nc.SetDeadline(time.Now().Add(time.Second))
+		nc.Write(line)
+		nc.Close()
+	}
 	s.opts.Log.RateLimitedWarnf("Too many leaf nodes connect at a time: some are told to come back later")
 }
 
@@ -62,9 +73,10 @@ func (l *conn) openAccepted(info *wire.LeafInfo) *ending {
 	*info = s.listenInfo()
 	info.ClientID, info.Nonce = l.id, l.nonce
 	info.Compression = string(compressionMode(s.set().Compression))
+	l.fitInfo(info)
 	sent := time.Now()
 	l.c.WriteFlush(wire.AppendInfo(nil, info))
-	if s.set().tls != nil && !first {
+	if s.set().tls != nil && !first && l.web == nil {
 		if e := l.serverTLS(end); e != nil {
 			return e
 		}
@@ -119,7 +131,7 @@ func earlier(a, b time.Time) time.Time {
 // the peer begins with it within the fallback delay.
 func (l *conn) tlsFirst(end time.Time) (done bool, e *ending) {
 	s := l.svc
-	if s.set().tls == nil {
+	if s.set().tls == nil || l.web != nil {
 		return false, nil
 	}
 	switch h := s.set().TLS.HandshakeFirst; h.Mode {
@@ -172,7 +184,7 @@ func (l *conn) firstLine(by time.Time) (string, []byte, *ending) {
 func (l *conn) acceptCompression(arg []byte, info *wire.LeafInfo, rtt time.Duration) *ending {
 	own := compressionMode(l.svc.set().Compression)
 	var theirs wire.LeafInfo
-	if !offers(own) {
+	if !offers(own) || l.web.compresses() {
 		return ended(wire.ReasonProtocolViolation, wire.TextAuthViolation)
 	}
 	if wire.DecodeJSON(arg, &theirs) != nil {
@@ -214,10 +226,10 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 		return ended(wire.ReasonProtocolViolation, wire.TextClusterNameReserved)
 	}
 	creds := &auth.Credentials{
-		Kind: config.LeafNode, User: c.User, Pass: c.Pass, Token: c.Token,
+		Kind: l.web.kind(), User: c.User, Pass: c.Pass, Token: c.Token,
 		NKey: c.NKey, Sig: c.Sig, JWT: c.JWT, ProxySig: c.ProxySig, Nonce: l.nonce,
 		TLS: l.c.TLSState(), Remote: l.c.RemoteAddr(),
-		MapCertificate: s.set().TLS != nil && s.set().TLS.VerifyAndMap,
+		MapCertificate: l.mapsCertificates(),
 		ID:             l.id, Name: c.Name, Version: c.Version,
 	}
 	l.judged = s.generation()
@@ -249,6 +261,7 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 	}
 	l.parser.MaxPayload = int(max(1, s.payloadLimit(l.acct.Account, ident))) // 0 is no limit to a parser
 	l.maxSubs.Store(subsLimit(l.acct.Account, ident))
+	l.web.known(l.parser.MaxPayload)
 	return nil
 }
 

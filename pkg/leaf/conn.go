@@ -25,6 +25,7 @@ type conn struct {
 	log *logging.Logger
 
 	remote   *remote // nil if the peer dialed
+	web      *web    // nil without WebSocket
 	hub      bool    // our role
 	nonce    string
 	toldURLs int64         // value of the service's when our INFO was made

@@ -21,7 +21,15 @@ func (l *conn) openDialed(u *url.URL) *ending {
 	end := start.Add(l.svc.set().HandshakeTimeout)
 	firstBy := earlier(start.Add(orElse(r.cfg().FirstInfoTimeout, defaultFirstInfo)), end)
 	secure := false
-	if r.tlsFirst() {
+	if e := l.throughProxy(u, end); e != nil {
+		return e
+	}
+	if l.isWebSocket() {
+		if e := l.upgradeDialed(u, firstBy, end); e != nil {
+			return e
+		}
+		secure = true // or as clear as its URL says
+	} else if r.tlsFirst() {
 		if e := l.clientTLS(u, end); e != nil {
 			return e
 		}
@@ -138,6 +146,9 @@ func (l *conn) offerCompression(info *wire.LeafInfo, end time.Time) (wire.Compre
 	own := compressionMode(r.cfg().Compression)
 	if own == "" {
 		own = wire.CompressionS2Auto
+	}
+	if l.web.compresses() {
+		info.Compression = "" // twice would be once too often
 	}
 	if own == wire.CompressionOff || own == wire.CompressionNotSupported || info.Compression == "" {
 		if info.Compression == "" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/transport"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
@@ -26,6 +27,9 @@ type ending struct {
 	first  bool          // the preferred address is next
 	failed bool          // the peer failed to say who it is
 }
+
+// CloseReason is for the close frame.
+func (e *ending) CloseReason() wire.CloseReason { return e.reason }
 
 func (e *ending) Error() string {
 	switch {
@@ -68,6 +72,9 @@ func endOf(err error) *ending {
 		return silent(wire.ReasonSlowPending, "%v", err)
 	case errors.Is(err, transport.ErrSlowWrite):
 		return silent(wire.ReasonSlowWrite, "%v", err)
+	}
+	if r, ok := link.FrameReason(err); ok {
+		return silent(r, "%v", err)
 	}
 	return silent(wire.ReasonReadError, "%v", err)
 }

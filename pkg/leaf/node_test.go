@@ -65,6 +65,7 @@ func newNode(t testing.TB, name string, change ...func(n *node)) *node {
 	n.s = New(n.o)
 	n.c = client.New(client.Options{
 		Server: n.srv, Broker: n.b, Registry: link.NewRegistry(10), URLs: new(link.URLs), Auth: n.o.Auth, Settings: n.cfg,
+		Leafs: n.s.AcceptWebSocket,
 	})
 	return n
 }

@@ -68,6 +68,11 @@ func (s *Service) listenInfo() wire.LeafInfo {
 		info.TLSVerify = t.Verify || t.VerifyAndMap
 	}
 	info.LeafURLs = s.leafURLs()
+	if u := s.opts.WebSocketURLs; u != nil {
+		if info.WSConnectURLs = u.All(); info.WSConnectURLs == nil {
+			info.WSConnectURLs = u.Own()
+		}
+	}
 	return info
 }
 

@@ -24,6 +24,9 @@ type Options struct {
 	// LeafURLs is the listen addresses of this cluster's members for leaf nodes,
 	// as told to them; nil: only our own.
 	LeafURLs *link.URLs
+	// WebSocketURLs are those of the cluster's WebSocket listeners, told to leaf
+	// nodes; nil: there are none.
+	WebSocketURLs *link.URLs
 	// Settings must not be nil. Zero durations get the defaults of leafnodes 2.
 	Settings *config.LeafNodes
 	// Limits are those of the server: payload, control line, pings.

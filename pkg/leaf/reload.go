@@ -176,7 +176,7 @@ func (l *conn) review(r *auth.Review) *ending {
 	l.mu.Lock()
 	id := l.now
 	l.mu.Unlock()
-	v := r.Of(id, config.LeafNode, func() *auth.Credentials { return l.shown })
+	v := r.Of(id, l.web.kind(), func() *auth.Credentials { return l.shown })
 	switch {
 	case v.End:
 		return ended(v.Reason, v.Text)

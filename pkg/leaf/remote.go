@@ -115,8 +115,12 @@ func (r *remote) suspectTLSFirst() { r.guess = r.cfg().TLS != nil }
 func (r *remote) told(info *wire.LeafInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if info.LeafURLs != nil && r.cfg().IgnoreDiscovered != config.Yes {
-		r.gossip, r.news = info.LeafURLs, true
+	urls := info.LeafURLs
+	if r.cfg().IsWebSocket() {
+		urls = info.WSConnectURLs
+	}
+	if urls != nil && r.cfg().IgnoreDiscovered != config.Yes {
+		r.gossip, r.news = urls, true
 	}
 	if h := info.Hub; h != nil && (h.RetryAfterMS > 0 || h.SpreadMS > 0) {
 		r.hint = h
@@ -173,7 +177,7 @@ func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duratio
 		KeepAliveConfig: net.KeepAliveConfig{Enable: false},
 		KeepAlive:       -1,
 	}
-	nc, err := d.DialContext(ctx, "tcp", u.Host)
+	nc, err := d.DialContext(ctx, "tcp", r.dialed(u))
 	if err != nil {
 		return &ending{reason: wire.ReasonReadError, detail: err.Error(), cause: causeDial}, 0
 	}
@@ -199,7 +203,7 @@ func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duratio
 	r.tried = 0
 	gone, stop := context.WithCancel(ctx)
 	defer stop()
-	if r.cfg().NoRandomize && u.Host != r.cfg().URLs[0].Host {
+	if r.cfg().NoRandomize && r.cfg().Proxy == nil && u.Host != r.cfg().URLs[0].Host {
 		r.svc.wg.Go(func() { r.watchPreferred(gone, l) })
 	}
 	e := l.serve(nil)

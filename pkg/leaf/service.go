@@ -240,15 +240,18 @@ func (s *Service) Links() []RemoteStatus {
 var errClosing = errors.New("server is shutting down")
 
 // newConn makes the link of a socket, with r nil if the peer dialed.
-func (s *Service) newConn(nc net.Conn, r *remote) (*conn, error) {
+func (s *Service) newConn(nc net.Conn, r *remote) (*conn, error) { return s.newLink(nc, nil, r) }
+
+// newLink is newConn with u, the upgrade, if the peer dialed by WebSocket.
+func (s *Service) newLink(nc net.Conn, u *link.Upgraded, r *remote) (*conn, error) {
 	keepAlive(nc)
 	l := &conn{svc: s, id: s.opts.Broker.NextID(), remote: r, rtt: kernelRTT(nc)}
 	if r == nil {
 		l.nonce = wire.NewNonce()
 	}
-	l.log = s.opts.Log.WithPrefix(fmt.Sprintf("%s - lid:%d", nc.RemoteAddr(), l.id))
+	l.log = s.opts.Log.WithPrefix(l.logPrefix(nc, u))
 	l.rules.Store(&rules{})
-	c, err := transport.New(nc, transport.Options{
+	c, err := u.Transport(nc, transport.Options{
 		Poller:        s.opts.Server.Poller,
 		WriteDeadline: s.set().WriteDeadline,
 		WriteRetry:    s.set().WriteTimeout != config.WriteTimeoutClose,
@@ -258,6 +261,9 @@ func (s *Service) newConn(nc net.Conn, r *remote) (*conn, error) {
 		return nil, err
 	}
 	l.c = c
+	if u != nil {
+		l.web = &web{codec: u.Codec, mapCertificate: u.MapCertificate}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.draining && r == nil {

@@ -72,6 +72,9 @@ func (a *addresses) learn(list []string) {
 			continue
 		}
 		u := &url.URL{Scheme: "nats-leaf", Host: s}
+		if first := a.configured[0]; strings.HasPrefix(first.Scheme, "ws") {
+			u.Scheme, u.Path, u.RawPath = first.Scheme, first.Path, first.RawPath
+		}
 		known := func(v *url.URL) bool { return v.Host == s }
 		if slices.ContainsFunc(a.configured, known) || slices.ContainsFunc(a.learned, known) {
 			continue

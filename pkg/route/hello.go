@@ -65,6 +65,7 @@ func (s *Service) info() *info {
 		in.JetStream = s.o.JetStream
 		if !set.NoAdvertise {
 			in.ConnectURLs = s.o.URLs.Own()
+			in.WSConnectURLs = s.o.WebSocketURLs.Own()
 		}
 		if u := first(s.o.LeafURLs.Own()); u != "" {
 			in.LeafURLs = []string{u}
@@ -183,24 +184,7 @@ func (c *conn) certificateFits(t *config.TLS) bool {
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return false
 	}
-	cert := state.PeerCertificates[0]
-	if t.CheckKnownURLs {
-		for _, u := range c.s.set().Cluster.Routes {
-			if cert.VerifyHostname(u.Hostname()) == nil {
-				return true
-			}
-		}
-		return false
-	}
-	user := c.s.set().Cluster.Auth.User
-	if user == "" {
-		return true
-	}
-	names := append(slices.Clone(cert.EmailAddresses), cert.DNSNames...)
-	for _, u := range cert.URIs {
-		names = append(names, u.String())
-	}
-	return slices.Contains(append(names, cert.Subject.String()), user)
+	return t.PeerFits(state.PeerCertificates[0], c.s.o.Settings.Auth.User, c.s.o.Settings.Routes)
 }
 
 // checkCluster compares cluster names and takes over the other's if this server

@@ -29,11 +29,12 @@ type Options struct {
 	Log      *logging.Logger
 
 	// URLs are the client addresses of the cluster: own ones are announced, those of
-	// peers are added. LeafURLs and GatewayURLs are the same for leaf links
-	// and gateways. Each may be nil.
-	URLs        *link.URLs
-	LeafURLs    *link.URLs
-	GatewayURLs *link.URLs
+	// peers are added. WebSocketURLs, LeafURLs and GatewayURLs are the same for
+	// WebSocket clients, leaf links and gateways. Each may be nil.
+	URLs          *link.URLs
+	WebSocketURLs *link.URLs
+	LeafURLs      *link.URLs
+	GatewayURLs   *link.URLs
 
 	// CreateAccounts makes accounts that peers name and that do not exist. A gwd
 	// does so always.
@@ -99,6 +100,9 @@ func (o *Options) fill() {
 	}
 	if o.URLs == nil {
 		o.URLs = new(link.URLs)
+	}
+	if o.WebSocketURLs == nil {
+		o.WebSocketURLs = new(link.URLs)
 	}
 	if o.LeafURLs == nil {
 		o.LeafURLs = new(link.URLs)

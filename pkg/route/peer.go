@@ -41,6 +41,7 @@ type peer struct {
 	lenient   bool
 	settle    *time.Timer
 	urls      []string // what was added to Options.URLs
+	webURLs   []string
 	leafURLs  []string
 	gwURLs    []string
 	leaving   bool // said so by ldm

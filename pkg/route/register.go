@@ -26,11 +26,12 @@ func (s *Service) activate(c *conn) error {
 	}
 	c.active = true
 	p.refreshLocked()
-	urls, leafURLs, gwURLs := p.learnLocked(&c.remote)
+	urls, webURLs, leafURLs, gwURLs := p.learnLocked(&c.remote)
 	s.bumpLocked()
 	s.mu.Unlock()
 
 	s.o.URLs.Add(urls)
+	s.o.WebSocketURLs.Add(webURLs)
 	s.o.LeafURLs.Add(leafURLs)
 	s.o.GatewayURLs.Add(gwURLs)
 	c.log.Noticef("Route connection to %q (%s) registered", p.name, p.id)
@@ -80,10 +81,14 @@ func (c *conn) newPort(reach broker.Set) *broker.Port {
 }
 
 // learnLocked notes addresses that the first INFO of a peer brings.
-func (p *peer) learnLocked(in *info) (urls, leafURLs, gwURLs []string) {
+func (p *peer) learnLocked(in *info) (urls, webURLs, leafURLs, gwURLs []string) {
 	if p.urls == nil && len(in.ConnectURLs) > 0 && !p.s.set().Cluster.NoAdvertise && !p.leaving {
 		p.urls = slices.Clone(in.ConnectURLs)
 		urls = p.urls
+	}
+	if p.webURLs == nil && len(in.WSConnectURLs) > 0 && !p.s.set().Cluster.NoAdvertise && !p.leaving {
+		p.webURLs = slices.Clone(in.WSConnectURLs)
+		webURLs = p.webURLs
 	}
 	if p.leafURLs == nil && len(in.LeafURLs) > 0 && !p.leaving {
 		p.leafURLs = slices.Clone(in.LeafURLs)
@@ -94,16 +99,17 @@ func (p *peer) learnLocked(in *info) (urls, leafURLs, gwURLs []string) {
 		p.gwURLs = []string{in.GatewayURL}
 		gwURLs = p.gwURLs
 	}
-	return urls, leafURLs, gwURLs
+	return urls, webURLs, leafURLs, gwURLs
 }
 
 // forgetURLs takes the addresses of a peer out again, once.
 func (s *Service) forgetURLs(p *peer) {
 	s.mu.Lock()
-	urls, leafURLs, gwURLs := p.urls, p.leafURLs, p.gwURLs
-	p.urls, p.leafURLs, p.gwURLs = nil, nil, nil
+	urls, webURLs, leafURLs, gwURLs := p.urls, p.webURLs, p.leafURLs, p.gwURLs
+	p.urls, p.webURLs, p.leafURLs, p.gwURLs = nil, nil, nil, nil
 	s.mu.Unlock()
 	s.o.URLs.Remove(urls)
+	s.o.WebSocketURLs.Remove(webURLs)
 	s.o.LeafURLs.Remove(leafURLs)
 	s.o.GatewayURLs.Remove(gwURLs)
 }

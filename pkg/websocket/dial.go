@@ -98,3 +98,33 @@ func withoutTakeover(granted []string) bool {
 	}
 	return server && client
 }
+
+// AppendConnect appends the request that makes an HTTP proxy connect to host, which has a
+// port.
+func AppendConnect(b []byte, host, user, password string) []byte {
+	b = append(b, "CONNECT "...)
+	b = append(b, host...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, host...)
+	if user != "" {
+		b = append(b, "\r\nProxy-Authorization: Basic "...)
+		b = base64.StdEncoding.AppendEncode(b, []byte(user+":"+password))
+	}
+	return append(b, "\r\n\r\n"...)
+}
+
+// CheckConnected judges the head of a proxy's answer to CONNECT: nothing but 200 is good.
+func CheckConnected(head []byte) error {
+	line, _, err := parseHead(head)
+	if err != nil {
+		return err
+	}
+	version, status, _ := strings.Cut(line, " ")
+	switch {
+	case !strings.HasPrefix(version, "HTTP/1."):
+		return fmt.Errorf("%w: %q", errHead, cut(line))
+	case status != "200" && !strings.HasPrefix(status, "200 "):
+		return errors.New(cut(status))
+	}
+	return nil
+}

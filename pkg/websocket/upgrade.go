@@ -102,6 +102,11 @@ func (q *Request) Cookie(name string) (value string) {
 	return value
 }
 
+// Offers tells whether the client can speak a subprotocol.
+func (q *Request) Offers(protocol string) bool {
+	return q.fields.hasToken("sec-websocket-protocol", protocol)
+}
+
 // ForwardedFor is the address in the first X-Forwarded-For, if it is one and no list.
 // Anybody may write it: it is good for a log and for nothing else.
 func (q *Request) ForwardedFor() string {

@@ -42,24 +42,46 @@ func New(p *daemon.Process) (*Intake, error) {
 		return nil, err
 	}
 	penalties := failedLogins(p)
-	clients := client.New(client.Options{
-		Server: p.Server, Broker: p.Broker, Registry: p.Clients, URLs: p.ClientURLs,
-		Auth: users, Judge: judge, Penalties: penalties, Settings: p.Config, Log: p.Log,
-	})
-	in := &Intake{p: p, Clients: clients, Hooks: monitor.Hooks{
-		Client: clientview.Details, ClientAddr: clients.Addr, SlowEvents: clientview.SlowEvents(clients),
-	}}
+	in := &Intake{p: p}
 	links := p.Config.LeafNodes
 	if links == nil {
 		links = new(config.LeafNodes) // a reload may name hubs to dial
 	}
 	in.Leafs = leaf.New(leaf.Options{
-		Server: p.Server, Broker: p.Broker, Registry: p.Leafs, Auth: users, Judge: judge, Penalties: penalties, LeafURLs: p.LeafURLs,
+		Server: p.Server, Broker: p.Broker, Registry: p.Leafs, Auth: users, Judge: judge, Penalties: penalties,
+		LeafURLs: p.LeafURLs, WebSocketURLs: p.WebSocketURLs,
 		Settings: links, Limits: p.Config.Limits, Log: p.Log,
 		ConnectReports: p.Config.ConnectErrorReports, ReconnectReports: p.Config.ReconnectErrorReports,
 	})
+	options := client.Options{
+		Server: p.Server, Broker: p.Broker, Registry: p.Clients, URLs: p.ClientURLs, WebSocketURLs: p.WebSocketURLs,
+		Auth: users, Judge: judge, Penalties: penalties, Settings: p.Config, Log: p.Log,
+	}
+	if links.Enabled() {
+		options.Leafs = in.Leafs.AcceptWebSocket
+	}
+	in.Clients = client.New(options)
+	in.Hooks = monitor.Hooks{Client: clientview.Details, ClientAddr: in.Clients.Addr, SlowEvents: clientview.SlowEvents(in.Clients)}
+	in.addWebSocket()
 	in.Hooks.Leaf, in.Hooks.LeafAddr, in.Hooks.LeafRemotes = leafview.Details, in.Leafs.Addr, leafview.Remotes(in.Leafs.Links)
 	return in, nil
+}
+
+// addWebSocket shows the WebSocket listener, which the client listener starts and stops.
+func (in *Intake) addWebSocket() {
+	w := in.p.Config.WebSocket
+	if w == nil || !w.Enabled() {
+		return
+	}
+	in.Hooks.WebSocket = clientview.WebSocket(w, in.Clients.WebSocketAddr)
+	scheme := "ws"
+	if w.TLS != nil {
+		scheme = "wss"
+	}
+	in.p.Add(daemon.Part{
+		Phase: daemon.Intake, Name: "websocket listener", Start: func() error { return nil },
+		Endpoint: &daemon.Endpoint{Kind: "websocket", Scheme: scheme, Addr: in.Clients.WebSocketAddr},
+	})
 }
 
 // Drain sends clients and leaf nodes away over the time that the settings give.
