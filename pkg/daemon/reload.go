@@ -37,6 +37,7 @@ type reloading struct {
 	// now is what is in force; it and what it points to are never changed.
 	now    atomic.Pointer[config.Config]
 	loaded atomic.Int64 // when, in Unix nanoseconds
+	failed atomic.Bool  // the last attempt
 
 	mu      sync.Mutex // one reload at a time
 	watcher *watcher   // nil: the settings do not want it
@@ -65,6 +66,10 @@ func (p *Process) Loaded() time.Time {
 	return p.Server.Started
 }
 
+// ReloadFailed tells that the last attempt to read settings again failed, so that
+// older ones are in force.
+func (p *Process) ReloadFailed() bool { return p.reload.failed.Load() }
+
 // Reload reads the settings again and puts what has changed into force, all of it or,
 // with an error, nothing. The error is logged as well. It may take as long as the
 // slowest part takes to prepare.
@@ -74,6 +79,7 @@ func (p *Process) Reload() error {
 	p.tellReloading()
 	defer p.tellReady()
 	err := p.reloadLocked()
+	p.reload.failed.Store(err != nil)
 	if err != nil {
 		p.Log.Errorf("Failed to reload server configuration: %v", err)
 	}

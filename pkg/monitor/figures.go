@@ -131,14 +131,11 @@ func (r *Reports) Figures() *Figures {
 	c, s := r.Settings(), r.o.Server
 	f := &Figures{
 		Now: time.Now().UTC(), Started: s.Started.UTC(), Version: s.Version, Name: s.Name, Daemon: s.Product,
-		Digest: c.Digest, ConfigLoaded: s.Started.UTC(), Draining: r.Draining(), Ready: len(r.notReady(false)) == 0,
+		Digest: c.Digest, ConfigLoaded: r.set.Load().loaded.UTC(), Draining: r.Draining(), Ready: len(r.notReady(false)) == 0,
 		Subscriptions: r.subscriptions(), Requests: r.hits(), Limits: c.Limits, Certificates: r.set.Load().expiry.all(),
 		Mem: ResidentMemory(), MemoryLimit: memoryLimit(), Processor: ProcessorTime(),
 	}
 	f.Cluster, _ = s.Cluster()
-	if h := r.o.Hooks.ConfigLoaded; h != nil {
-		f.ConfigLoaded, f.Digest = h()
-	}
 	if h := r.o.Hooks.ReloadFailed; h != nil {
 		f.ReloadFailed = h()
 	}

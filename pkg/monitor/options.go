@@ -74,8 +74,6 @@ type Hooks struct {
 	Jsz    func(JszOptions) (any, error)
 	Raftz  func(RaftzOptions) (any, error)
 	Queues func() map[string]IPQueue
-	// ConfigLoaded tells of the settings that are in force; nil: those of the start.
-	ConfigLoaded func() (at time.Time, digest string)
 
 	// ReloadFailed tells that the last attempt to load settings failed, and that older
 	// ones are in force; nil: never.

@@ -177,7 +177,7 @@ func (r *Reports) Overview(o OverviewOptions) (*Overview, error) {
 		NotReady: r.notReady(false),
 	}
 	t := &z.Totals
-	t.Clients, t.AllClients, t.MaxClients = r.count(clients), r.totalConnections(), r.o.Config.Limits.MaxConnections
+	t.Clients, t.AllClients, t.MaxClients = r.count(clients), r.totalConnections(), r.Settings().Limits.MaxConnections
 	t.Routes, t.Gateways, t.Leafs, t.Subscriptions = r.count(routes), r.count(gateways), r.count(leafs), f.Subscriptions
 	for i := range f.Kinds {
 		k := &f.Kinds[i]
@@ -269,7 +269,7 @@ func (r *Reports) overviewAccounts(f *Figures) []OverviewAccount {
 		all = append(all, OverviewAccount{
 			Name: a.Name, Clients: a.Clients, Leafs: a.Leafs, Subs: a.Subscriptions, InMsgs: a.In.Msgs, OutMsgs: a.Out.Msgs,
 			InBytes: a.In.Bytes, OutBytes: a.Out.Bytes, Slow: a.Slow, MaxConns: max(a.Limits.MaxConnections, 0),
-			System: !r.o.Config.NoSystemAccount && a.Name == r.o.Broker.SystemAccount().Name,
+			System: !r.Settings().NoSystemAccount && a.Name == r.o.Broker.SystemAccount().Name,
 		})
 	}
 	slices.SortStableFunc(all, func(a, b OverviewAccount) int { return cmp.Compare(b.InMsgs+b.OutMsgs, a.InMsgs+a.OutMsgs) })

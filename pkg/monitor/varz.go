@@ -210,9 +210,6 @@ func (r *Reports) Varz() *Varz {
 	if c.HTTP.TLS {
 		v.HTTPPort, v.HTTPSPort = 0, v.HTTPPort
 	}
-	if h := &r.o.Hooks; h.ConfigLoaded != nil {
-		v.ConfigLoadTime, v.ConfigDigest = h.ConfigLoaded()
-	}
 	v.WebSocket, v.MQTT = valueOr(r.o.Hooks.WebSocket), valueOr(r.o.Hooks.MQTT)
 	if f := r.o.Hooks.OCSPCache; f != nil {
 		v.OCSPCache = f()

@@ -99,7 +99,7 @@ const Picture = (() => {
     // As many columns as fit, and no narrower than a name needs.
     const gap = width < 520 ? 12 : 20, inner = width - 2 * PAD, most = Math.max(1, ...groupsOf.map((x) => x.nodes.length));
     let cols = Math.max(2, Math.min(8, Math.floor((inner + gap) / (W + gap))));
-    if (most > 2 && most <= cols) cols = most;
+    if (most <= cols) cols = Math.max(Math.min(cols, 3), most);
     const nodeW = Math.min(190, Math.floor((inner + gap) / Math.max(cols, 3 <= width / (W + gap) ? 3 : 2)) - gap);
     for (const x of groupsOf) x.rows = rows(x.nodes, cols, x.title);
 
