@@ -241,7 +241,10 @@ func (r *report) wide(b *bytes.Buffer) {
 		for _, side := range sortedKeys(res.Absent) {
 			fmt.Fprintf(b, "| `%s` | %s took no part: %s |\n", res.Name, side, strings.ReplaceAll(res.Absent[side], "|", "\\|"))
 		}
-		if res.Failure != "" || res.Foreign > disturbed {
+		if res.Failure == "" { // the figures are above
+			res = &result{Name: res.Name, Verdict: disturbance(res.Foreign)}
+		}
+		if res.Verdict != "" {
 			fmt.Fprintf(b, "| `%s` | %s |\n", res.Name, res.verdictCell())
 		}
 	}

@@ -296,9 +296,17 @@ func (res *result) conclude(sc *scenario, same bool) {
 		return
 	}
 	res.Verdict = res.judge(sc, same)
-	if res.Foreign > disturbed {
-		res.Verdict += fmt.Sprintf("; DISTURBED: other programs took %.1f cores", res.Foreign)
+	if d := disturbance(res.Foreign); d != "" {
+		res.Verdict += "; " + d
 	}
+}
+
+// disturbance says that other programs took too much meanwhile; "" when they did not.
+func disturbance(foreign float64) string {
+	if foreign <= disturbed {
+		return ""
+	}
+	return fmt.Sprintf("DISTURBED: other programs took %.1f cores", foreign)
 }
 
 func (res *result) judge(sc *scenario, same bool) string {
