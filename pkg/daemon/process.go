@@ -92,6 +92,7 @@ type Process struct {
 	parts    []Part
 	started  int
 	draining chan struct{}
+	trimmer  *trimmer
 	portFile string
 	super    *supervisor
 }
@@ -242,6 +243,7 @@ func (p *Process) Start() error {
 	p.reload.mu.Lock()
 	p.watch()
 	p.reload.mu.Unlock()
+	p.trimmer = startTrimmer()
 	p.Log.Noticef("Server is ready")
 	return nil
 }
@@ -338,6 +340,10 @@ func (p *Process) Stop() {
 		}
 	}
 	p.started = 0
+	if p.trimmer != nil {
+		p.trimmer.stop()
+		p.trimmer = nil
+	}
 	p.Server.Poller.Close()
 	p.TLS.Close()
 	if p.portFile != "" {

@@ -1,0 +1,73 @@
+package daemon
+
+import (
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+const (
+	trimEvery = 2 * time.Second
+	// trimQuiet is the most that may be allocated between two looks for the process
+	// to count as quiet.
+	trimQuiet = 64 << 10
+	// trimFrom is the least that must have been allocated since the last trim.
+	trimFrom = 1 << 20
+)
+
+// trimmer gives memory back to the system once it is quiet after something that
+// took a lot: many connections that came at once, many that went. Messages
+// do not allocate, so they are neither counted nor disturbed.
+type trimmer struct {
+	done chan struct{}
+	over chan struct{}
+
+	samples [2]metrics.Sample
+	last    uint64 // bytes ever allocated, at the last look
+	trimmed uint64 // the same after the last trim
+}
+
+func startTrimmer() *trimmer {
+	t := &trimmer{done: make(chan struct{}), over: make(chan struct{})}
+	t.samples[0].Name = "/gc/heap/allocs:bytes"
+	t.samples[1].Name = "/gc/heap/live:bytes"
+	go t.run()
+	return t
+}
+
+// stop ends the trimmer and waits for it.
+func (t *trimmer) stop() {
+	close(t.done)
+	<-t.over
+}
+
+func (t *trimmer) run() {
+	defer close(t.over)
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.done:
+			return
+		case <-tick.C:
+		}
+		if t.due() {
+			debug.FreeOSMemory()
+			t.look()
+			t.trimmed = t.last
+		}
+	}
+}
+
+// due takes a look and says whether it is time.
+func (t *trimmer) due() bool {
+	before := t.last
+	live := t.look()
+	return t.last-before < trimQuiet && t.last-t.trimmed > max(trimFrom, live/8)
+}
+
+func (t *trimmer) look() (live uint64) {
+	metrics.Read(t.samples[:])
+	t.last = t.samples[0].Value.Uint64()
+	return t.samples[1].Value.Uint64()
+}
