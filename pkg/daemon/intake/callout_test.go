@@ -377,6 +377,9 @@ func TestCalloutCluster(t *testing.T) {
 	a := start(t, conf+"server_name: A, cluster { name: c, listen: 127.0.0.1:-1 }")
 	b := start(t, conf+"server_name: B, cluster { name: c, listen: 127.0.0.1:-1, routes: [ nats://"+a.routes.Addr().String()+" ] }")
 	s.serve(a.connect(t, nats.UserInfo("svc", "s3cret")))
+	eventually(t, "both servers know of the service", func() bool {
+		return b.Broker.Account("AUTH").HasInterest([]byte("$SYS.REQ.USER.AUTH"))
+	})
 	var wg sync.WaitGroup
 	for _, h := range []*hub{b, a} {
 		for range 40 {
