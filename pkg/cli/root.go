@@ -42,14 +42,23 @@ func Main(d Daemon) int {
 // and the standard streams.
 func Execute(ctx context.Context, d Daemon, argv []string, in io.Reader, out, errOut io.Writer) int {
 	exe := filepath.Base(argv[0])
-	root := newRoot(exe, d, withSettings(argv[1:]))
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errOut)
-	args, err := normalize(root, argv[1:])
-	if err == nil {
-		root.SetArgs(args)
-		err = root.ExecuteContext(ctx)
+	streams := func(root *cobra.Command) {
+		root.SetIn(in)
+		root.SetOut(out)
+		root.SetErr(errOut)
+	}
+	err := errNotPlain
+	if plainStart(argv[1:]) {
+		err = executePlain(ctx, exe, d, argv[1:], streams)
+	}
+	if errors.Is(err, errNotPlain) {
+		root := newRoot(exe, d, withSettings(argv[1:]))
+		streams(root)
+		var args []string
+		if args, err = normalize(root, argv[1:]); err == nil {
+			root.SetArgs(args)
+			err = root.ExecuteContext(ctx)
+		}
 	}
 	var e *exitError
 	if err != nil && (!errors.As(err, &e) || e.err != nil) {

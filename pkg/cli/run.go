@@ -50,6 +50,15 @@ func (o *ownFlags) register(f *pflag.FlagSet) {
 }
 
 func newRun(exe string, d Daemon, settings bool) *cobra.Command {
+	return newRunWith(exe, d, func(f *pflag.FlagSet) {
+		if settings {
+			config.RegisterFlags(f, d.Name)
+		}
+	})
+}
+
+// newRunWith leaves it to register which flags of settings there are.
+func newRunWith(exe string, d Daemon, register func(*pflag.FlagSet)) *cobra.Command {
 	var own ownFlags
 	cmd := &cobra.Command{
 		Long: "Run the daemon until it is told to stop (SIGINT, SIGTERM: at once; SIGUSR2: clients are sent away one by one first).",
@@ -89,9 +98,7 @@ run -c EXE.conf -D
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	if settings {
-		config.RegisterFlags(f, d.Name)
-	}
+	register(f)
 	own.register(f)
 	return cmd
 }
@@ -189,7 +196,7 @@ func firstWord(cmd *cobra.Command, args []string) (string, error) {
 		f := cmd.Flags().Lookup(name)
 		if !strings.HasPrefix(arg, "--") {
 			if len(name) != 1 {
-				return "", flagError(cmd, fmt.Errorf("flag provided but not defined: -%s", name))
+				return "", cmd.FlagErrorFunc()(cmd, fmt.Errorf("flag provided but not defined: -%s", name))
 			}
 			f = cmd.Flags().ShorthandLookup(name)
 		}

@@ -109,7 +109,18 @@ var shownFlags = []string{"server.name", "clients.listen", "listen.allow_lan", "
 // --config-format, one per scalar setting (cluster.pool_size is
 // --cluster-pool-size), and those of the reference binary. Load reads them from
 // the same set.
-func RegisterFlags(fs *pflag.FlagSet, d Daemon) {
+func RegisterFlags(fs *pflag.FlagSet, d Daemon) { register(fs, d, func(string) bool { return true }) }
+
+// RegisterUsedFlags is RegisterFlags without the flags of single settings that a
+// command line does not mention: there are hundreds, and a start needs few. Help and
+// messages about wrong flags want them all.
+func RegisterUsedFlags(fs *pflag.FlagSet, d Daemon, args []string) {
+	register(fs, d, func(name string) bool {
+		return slices.ContainsFunc(args, func(arg string) bool { return longName(arg) == name })
+	})
+}
+
+func register(fs *pflag.FlagSet, d Daemon, used func(name string) bool) {
 	fs.VarP(&flagValue{kind: "file"}, "config", "c", "file of settings: .yaml, .yml or .json; everything else is read as .conf")
 	fs.Var(&flagValue{text: "auto", kind: "format"}, "config-format", "format of that file: auto, yaml or conf")
 	for _, f := range referenceFlags() {
@@ -133,7 +144,7 @@ func RegisterFlags(fs *pflag.FlagSet, d Daemon) {
 		}
 	}
 	for _, o := range rootScope().rows {
-		if o.scalar() && o.in.has(d) {
+		if o.scalar() && o.in.has(d) && used(flagName(o)) {
 			v := &flagValue{kind: kindWords[o.kind], check: checkText(o, d)}
 			usage := o.text
 			if usage == "" || o.kind == kURLs {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -38,10 +39,11 @@ type Result struct {
 	Files   []File `json:"files"`
 }
 
-var goodName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+// goodName is compiled when a key is made, not when a daemon starts.
+var goodName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`) })
 
 func checkName(kind, name string) error {
-	if !goodName.MatchString(name) {
+	if !goodName().MatchString(name) {
 		return fmt.Errorf("name %q of the %s: want letters, digits, '_', '-' and '.', 64 at most", name, kind)
 	}
 	return nil
