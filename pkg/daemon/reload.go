@@ -49,6 +49,9 @@ var (
 	errLeaving = errors.New("the server is stopping")
 )
 
+// SetLoad gives what reads the settings again; Run does so. Before Start.
+func (p *Process) SetLoad(load Load) { p.reload.load = load }
+
 // Settings are those in force: Config at first, others after a reload. They are not to
 // be changed.
 func (p *Process) Settings() *config.Config {

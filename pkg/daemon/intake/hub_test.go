@@ -30,6 +30,7 @@ type hub struct {
 	in     *intake.Intake
 	routes *route.Service
 	log    string
+	file   string
 }
 
 // start runs a hub with settings in the .conf format, besides those of its ports.
@@ -41,7 +42,10 @@ func start(t testing.TB, conf string) *hub {
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, _, err := config.Load(config.LoadOptions{Daemon: config.Hubd, File: file})
+	load := func() (*config.Config, []config.Warning, error) {
+		return config.Load(config.LoadOptions{Daemon: config.Hubd, File: file})
+	}
+	cfg, _, err := load()
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, conf)
 	}
@@ -49,7 +53,8 @@ func start(t testing.TB, conf string) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &hub{Process: p, log: log}
+	p.SetLoad(load)
+	h := &hub{Process: p, log: log, file: file}
 	if h.in, err = intake.New(p); err != nil {
 		t.Fatal(err)
 	}
