@@ -109,7 +109,7 @@ func newRoot(exe string, d Daemon, settings func(name string) bool) *cobra.Comma
 	run := newRun(exe, d, settings("run"))
 	run.Use = "run"
 	run.Short = "Run the daemon (default)"
-	root.AddCommand(run, newCheck(exe, d, settings("check")), newConvert(exe, d), newVersion(exe, d), newReload(exe), newSignal(exe),
+	root.AddCommand(run, newCheck(exe, d, settings("check")), newConvert(exe, d), newVersion(exe, d), newSignal(exe),
 		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe, d.Keys),
 		newTop(exe), newWait(exe), newDocs(exe, d))
 	for _, l := range listings() {

@@ -133,20 +133,6 @@ func processes(exe string) ([]int, error) {
 	return pids, nil
 }
 
-func newReload(exe string) *cobra.Command {
-	return &cobra.Command{
-		Use:   "reload [PID | PIDFILE]",
-		Short: "Have a running daemon read its settings again",
-		Long: "Have a running daemon read its settings again: the same as \"signal reload\". The daemon's log says what it\n" +
-			"did, or why it kept the settings that it had.\n\nWithout a pid the only other process named " + exe + " is meant.\n\n" + exitCodesHelp,
-		Example: example(exe, `reload /run/EXE/EXE.pid`),
-		Args:    usageArgs(cobra.MaximumNArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return sendSignal(exe, strings.Join(append([]string{"reload"}, args...), "="))
-		},
-	}
-}
-
 func newSignal(exe string) *cobra.Command {
 	long := "Send a signal to a running daemon.\n\n"
 	for _, s := range signals {
