@@ -127,8 +127,9 @@ func (s *Service) clientInfo(i *link.Info) ClientInfo {
 	return c
 }
 
-// countChanged makes sure that an account's counts are published within
-// connsDelay: one message for a burst of connections.
+// countChanged makes sure that an account's counts are published: almost at once, and not
+// more often than every connsDelay, so that there is one message for a burst of
+// connections.
 func (s *Service) countChanged(c *Client, account string) {
 	if account == broker.GlobalAccount || !nameable(account) {
 		return
@@ -138,7 +139,8 @@ func (s *Service) countChanged(c *Client, account string) {
 	s.changed[account] = true
 	if !s.armed && !s.closing {
 		s.armed = true
-		s.conns = time.AfterFunc(connsDelay, func() { c.push(s.publishConns, 0, true) })
+		wait := max(connsDelay-time.Since(s.told), connsGather)
+		s.conns = time.AfterFunc(wait, func() { c.push(s.publishConns, 0, true) })
 	}
 }
 
@@ -153,6 +155,7 @@ func (s *Service) publishConns() {
 	changed := s.changed
 	s.changed = make(map[string]bool)
 	s.armed = false
+	s.told = time.Now()
 	s.mu.Unlock()
 	var names []string
 	for name := range changed {

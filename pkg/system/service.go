@@ -48,8 +48,9 @@ type Options struct {
 const (
 	statszFirst = 250 * time.Millisecond // doubled each time up to statszMax
 	statszMax   = 10 * time.Second
-	statszGap   = time.Second // between broadcasts
-	connsDelay  = 250 * time.Millisecond
+	statszGap   = time.Second            // between broadcasts
+	connsDelay  = 250 * time.Millisecond // between counts
+	connsGather = 5 * time.Millisecond
 	connsEvery  = 30 * time.Second // while an account has connections
 	pruneEvery  = 90 * time.Second
 	forgetAfter = 150 * time.Second
@@ -70,6 +71,7 @@ type Service struct {
 	changed map[string]bool
 	known   map[*broker.Account]bool // accounts whose users are served
 	armed   bool                     // changed is going to be published
+	told    time.Time                // when it was last
 	stop    chan struct{}
 	wg      sync.WaitGroup
 
