@@ -129,6 +129,7 @@ func (l *loader) validateTLSBlocks() {
 		check("auth.resolver_tls", c.Operator.ResolverTLS, false, false)
 	}
 	l.validateOCSP()
+	l.looseNames()
 	if c.Client.AllowNonTLS && c.Client.TLS == nil {
 		l.warnf(l.origin["clients.allow_non_tls"], "", "allow_non_tls has no effect without tls")
 	}

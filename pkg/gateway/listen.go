@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net"
-	"slices"
+	"net/url"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/config"
@@ -154,24 +154,9 @@ func (c *conn) certificateFits(t *config.TLS) bool {
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return false
 	}
-	cert := state.PeerCertificates[0]
-	if t.CheckKnownURLs {
-		for _, r := range c.s.set().Gateway.Remotes {
-			for _, u := range r.URLs {
-				if cert.VerifyHostname(u.Hostname()) == nil {
-					return true
-				}
-			}
-		}
-		return false
+	var known []*url.URL
+	for _, r := range c.s.set().Gateway.Remotes {
+		known = append(known, r.URLs...)
 	}
-	user := c.s.set().Gateway.Auth.User
-	if user == "" {
-		return true
-	}
-	names := append(slices.Clone(cert.EmailAddresses), cert.DNSNames...)
-	for _, u := range cert.URIs {
-		names = append(names, u.String())
-	}
-	return slices.Contains(append(names, cert.Subject.String()), user)
+	return t.PeerFits(state.PeerCertificates[0], c.s.set().Gateway.Auth.User, known)
 }

@@ -184,24 +184,7 @@ func (c *conn) certificateFits(t *config.TLS) bool {
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return false
 	}
-	cert := state.PeerCertificates[0]
-	if t.CheckKnownURLs {
-		for _, u := range c.s.set().Cluster.Routes {
-			if cert.VerifyHostname(u.Hostname()) == nil {
-				return true
-			}
-		}
-		return false
-	}
-	user := c.s.set().Cluster.Auth.User
-	if user == "" {
-		return true
-	}
-	names := append(slices.Clone(cert.EmailAddresses), cert.DNSNames...)
-	for _, u := range cert.URIs {
-		names = append(names, u.String())
-	}
-	return slices.Contains(append(names, cert.Subject.String()), user)
+	return t.PeerFits(state.PeerCertificates[0], c.s.set().Cluster.Auth.User, c.s.set().Cluster.Routes)
 }
 
 // checkCluster compares cluster names and takes over the other's if this server
