@@ -14,21 +14,21 @@ import (
 func (c *conn) refuse(err error) error {
 	c.s.counters.authFailed.Add(1)
 	c.log().Errorf("authentication error: %v", err)
-	if errors.Is(err, auth.ErrUnavailable) {
-		return &ending{reason: wire.ReasonAuthFailure}
-	}
 	c.mu.Lock()
 	errors.As(err, &c.refusal)
 	c.mu.Unlock()
+	if errors.Is(err, auth.ErrUnavailable) {
+		return &ending{reason: wire.ReasonAuthFailure}
+	}
 	c.atone()
 	return c.fatal(auth.ReasonOf(err), wire.TextAuthViolation)
 }
 
-// atone waits before a refusal. Only a goroutine that logs one client in may wait:
-// a second CONNECT of one that is in already is refused at once.
+// atone waits before a refusal. CONNECT, the first one and any other, is handled on a
+// goroutine of the connection's own.
 func (c *conn) atone() {
 	d := c.s.o.Penalties.Failed(c.remote)
-	if d <= 0 || c.connected {
+	if d <= 0 {
 		return
 	}
 	t := time.NewTimer(d)

@@ -59,6 +59,14 @@ func TestRefusalsWait(t *testing.T) {
 			t.Errorf("failure %d was answered after %s", i+1, d)
 		}
 	}
+	// Who is in already does not try others' passwords for less.
+	c := h.ready(t, `"user":"joe"`, `"pass":"p"`)
+	again := time.Now()
+	c.send("CONNECT " + quiet + `,"user":"joe","pass":"wrong"}` + "\r\n")
+	c.expect(violation)
+	if d := time.Since(again); d < 240*time.Millisecond {
+		t.Errorf("a second CONNECT was answered after %s", d)
+	}
 	// Many at once are answered together, and who has the password does not wait.
 	begin := time.Now()
 	var wg sync.WaitGroup

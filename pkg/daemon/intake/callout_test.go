@@ -262,6 +262,9 @@ func TestCalloutUnavailable(t *testing.T) {
 		t.Errorf("nobody listens: %q after %s", got, took)
 	}
 	h.says(t, "no service listens")
+	if i := h.closed(t, "u"); i.RefusedBy != "AUTH" || !strings.Contains(i.Refusal, "no service listens") {
+		t.Errorf("%q by %q", i.Refusal, i.RefusedBy)
+	}
 	sub := s.serve(h.connect(t, nats.UserInfo("svc", "s3cret")))
 	got, took = raw(t, h, connect)
 	if got != "" || took < 950*time.Millisecond || took > 5*time.Second {
@@ -270,6 +273,7 @@ func TestCalloutUnavailable(t *testing.T) {
 	h.says(t, `Auth callout timed out on account "AUTH"`)
 	// A service that comes back within a moment is waited for.
 	s.set(func(r *request) []byte { return r.allow("APP", nil) })
+	again := h.connect(t, nats.UserInfo("svc", "s3cret"))
 	sub.Unsubscribe()
 	done := make(chan error, 1)
 	go func() {
@@ -279,8 +283,7 @@ func TestCalloutUnavailable(t *testing.T) {
 		}
 		done <- err
 	}()
-	h2 := h.connect(t, nats.UserInfo("svc", "s3cret"))
-	s.serve(h2)
+	s.serve(again)
 	if err := <-done; err != nil {
 		t.Errorf("a service that comes back: %v", err)
 	}
