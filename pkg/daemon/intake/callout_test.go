@@ -275,6 +275,7 @@ func TestCalloutUnavailable(t *testing.T) {
 	s.set(func(r *request) []byte { return r.allow("APP", nil) })
 	again := h.connect(t, nats.UserInfo("svc", "s3cret"))
 	sub.Unsubscribe()
+	eventually(t, "the service is gone", func() bool { return !h.Broker.Account("AUTH").HasInterest([]byte("$SYS.REQ.USER.AUTH")) })
 	done := make(chan error, 1)
 	go func() {
 		nc, err := h.try(nats.UserInfo("u", "p"))
