@@ -111,7 +111,11 @@ func (in *Inlet) publishMapped(m *Msg) int {
 	if !ours || string(server) != string(in.b.ServerHash[:]) {
 		if f := in.b.way.Load(); f != nil {
 			p := (*f)(m.Account, cluster, server)
-			if p != nil && p != in.port && p.Class&in.port.Reach != 0 && p.Sink.DeliverOnce(m, true, nil) {
+			shown := m
+			if in.trace != nil {
+				shown = in.untraced(m) // past what would pass the trace on
+			}
+			if p != nil && p != in.port && p.Class&in.port.Reach != 0 && p.Sink.DeliverOnce(shown, true, nil) {
 				in.mark(p, len(m.Payload))
 				return 1
 			}

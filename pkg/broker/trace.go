@@ -27,7 +27,8 @@ const (
 	// traceOrigin is of an early implementation: it switches tracing off.
 	traceOrigin = "Nats-Trace-Origin-Account"
 	// traceAccount is our own, from server to server: where the events go, if that is
-	// not the account that the message is in.
+	// not the account that the message is in. It counts only between servers of ours, each
+	// of which sets it or takes it away, so that nobody else decides that.
 	traceAccount = "X-Banyan-Trace-Account"
 	// TraceDisabled in the place of a destination stops a trace.
 	TraceDisabled = "trace disabled"
@@ -61,8 +62,9 @@ type TraceEnd struct {
 	Kind int
 	ID   uint64
 	Name string
-	// Reports: it leads to a server that traces. For links between servers.
-	Reports bool
+	// Reports: it leads to a server that traces, Ours: to one of ours in the same cluster.
+	// For links between servers.
+	Reports, Ours bool
 }
 
 // TraceSink is a Sink that traces can name.
@@ -130,7 +132,7 @@ var (
 // MayTrace tells whether a block of headers of a client's message may ask for a trace:
 // whether NewTrace is to be asked.
 func (a *Account) MayTrace(hdr []byte) bool {
-	return a.b.tracer != nil && (bytes.Contains(hdr, tracePrefix) || a.trace.Load() != nil && mayHaveParent(hdr))
+	return bytes.Contains(hdr, tracePrefix) || a.trace.Load() != nil && mayHaveParent(hdr)
 }
 
 // mayHaveParent looks for the header traceparent in any letter case.
@@ -161,11 +163,7 @@ func parentOf(hdr []byte) string {
 // NewTrace begins the trace that a message of a client asks for; nil if it asks for none.
 // drop: the message is not to be delivered either. bad is a destination that is none.
 func (a *Account) NewTrace(m *Msg, from TraceEnd) (t *Trace, drop bool, bad string) {
-	hdr := m.Payload[:m.HdrLen]
-	if !bytes.HasPrefix(hdr, headerStart) {
-		return nil, false, ""
-	}
-	t, drop, bad = a.readTrace(hdr, true)
+	t, drop, bad = a.readTrace(m.Payload[:m.HdrLen], true)
 	if t == nil {
 		return nil, drop, bad
 	}
@@ -181,7 +179,7 @@ func (t *Trace) begin(m *Msg, from TraceEnd) {
 // readTrace reads the headers. first: this is where the message enters.
 func (a *Account) readTrace(hdr []byte, first bool) (t *Trace, drop bool, bad string) {
 	dest, asked := wire.HeaderValue(hdr, TraceDest)
-	if string(dest) == TraceDisabled {
+	if string(dest) == TraceDisabled || !bytes.HasPrefix(hdr, headerStart) {
 		return nil, false, ""
 	}
 	if asked {
@@ -270,20 +268,25 @@ func mayBeTraced(m *Msg) bool { return bytes.Contains(m.Payload[:m.HdrLen], trac
 func (in *Inlet) arrived(m *Msg) int {
 	hdr := m.Payload[:m.HdrLen]
 	t, drop, _ := m.Account.readTrace(hdr, false)
-	if t == nil || in.b.tracer == nil || in.MayTrace != nil && !in.MayTrace([]byte(t.Dest)) {
-		if drop || t != nil && t.Only {
+	switch {
+	case drop:
+		return 0
+	case t == nil:
+		return in.publish(m)
+	case in.MayTrace != nil && !in.MayTrace([]byte(t.Dest)):
+		if t.Only {
 			return 0
 		}
-		return in.publish(m)
-	}
-	if name, ok := wire.HeaderValue(hdr, traceAccount); ok && in.port.Class&(Client|LeafDown|LeafUp) == 0 {
-		if a := in.b.Lookup(name); a != nil {
-			t.Account = a
-		}
+		return in.publish(in.untraced(m))
 	}
 	end := TraceEnd{Kind: TraceRoute, ID: in.port.ID}
 	if s, ok := in.port.Sink.(TraceSink); ok {
 		end = s.TraceEnd(nil)
+	}
+	if name, ok := wire.HeaderValue(hdr, traceAccount); ok && end.Ours {
+		if a := in.b.Lookup(name); a != nil {
+			t.Account = a
+		}
 	}
 	t.begin(m, end)
 	n := in.PublishTraced(m, t)
@@ -434,8 +437,13 @@ func (in *Inlet) sendOn(p *peer, m *Msg, plain bool) bool {
 // onward is the message with the number of its hop.
 func (t *Trace) onward(m *Msg, hop string) *Msg {
 	next := withHeader(m, TraceHop, hop)
-	if t.Account != m.Account {
-		next = withHeader(next, traceAccount, t.Account.Name)
+	switch {
+	case t.Account != m.Account:
+		return withHeader(next, traceAccount, t.Account.Name)
+	case bytes.Contains(next.Payload[:next.HdrLen], []byte(traceAccount)):
+		body := next.Payload[next.HdrLen:]
+		hdr := wire.AppendDelHeader(nil, next.Payload[:next.HdrLen], traceAccount)
+		next.HdrLen, next.Payload = len(hdr), append(hdr, body...)
 	}
 	return next
 }

@@ -9,7 +9,7 @@ const traceProto = 3
 func (c *conn) TraceEnd(*broker.Msg) broker.TraceEnd {
 	e := broker.TraceEnd{Kind: broker.TraceRoute, ID: c.id}
 	if c.peer != nil {
-		e.Name, e.Reports = c.peer.name, c.remote.Proto >= traceProto
+		e.Name, e.Reports, e.Ours = c.peer.name, c.remote.Proto >= traceProto, c.peer.ours
 	}
 	return e
 }

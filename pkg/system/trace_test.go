@@ -350,6 +350,39 @@ func TestTraceOverRoutesAndLeafs(t *testing.T) {
 	tell(t, "responder's server", r["c3"], "in kind=1 name=c1 acc=APP subj=open; eg kind=0 name=server sub=open")
 }
 
+// TestTraceOfAnotherAccount: nobody but servers says in which account is reported.
+func TestTraceOfAnotherAccount(t *testing.T) {
+	all := systemtest.Cluster(t, "c", 2, func(int) string { return traced })
+	pub := all[0].Nats("ann", nats.Name("pub"))
+	got := listen(t, all[1].Nats("ann", nats.Name("sub")), "t.x")
+	victim := listen(t, all[1].Nats("imp"), "tr.>")
+	dest := listen(t, pub, "tr.mine")
+	all[0].Knows("APP", "t.x", broker.Route)
+	all[1].Knows("APP", "tr.mine", broker.Route)
+	for _, extra := range []string{"", "tr.*"} {
+		m := nats.NewMsg("t.x")
+		m.Header["X-Banyan-Trace-Account"] = []string{"IMP"}
+		m.Header["Nats-Trace-Dest"] = []string{"tr.mine"}
+		if extra != "" {
+			m.Header["Nats-Trace-Dest"] = []string{extra}
+		}
+		if err := pub.PublishMsg(m); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := got.NextMsg(patience); err != nil {
+			t.Fatal(err)
+		}
+		if extra == "" {
+			if r := reports(t, dest); len(r) != 2 {
+				t.Errorf("%d reports", len(r))
+			}
+		}
+	}
+	if m, err := victim.NextMsg(50 * time.Millisecond); err == nil {
+		t.Errorf("reported in another account: %s", m.Data)
+	}
+}
+
 // TestTraceOverRegions: hub, gwd, gwd, hub.
 func TestTraceOverRegions(t *testing.T) {
 	one := systemtest.Hub(t, "sfo1", "cluster { name: sfo, listen: \"127.0.0.1:-1\" }\n"+traced)
