@@ -42,7 +42,7 @@ func build(p *daemon.Process) error {
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Routes: p.Routes, Gateways: p.Gateways,
 		Draining: p.Draining(), Log: p.Log,
 		Hooks: monitor.Hooks{
-			Route: routeview.Details, RouteAddr: b.RouteAddr,
+			Route: routeview.Details, RouteAddr: b.RouteAddr, ReloadFailed: p.ReloadFailed,
 			Gateway: gatewayview.Details, GatewayAddr: b.Addr, GatewayAccounts: gatewayview.Accounts(b.Gateways().Status),
 		},
 	})

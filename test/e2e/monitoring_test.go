@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/banyanmq/banyan/test/procs"
 )
@@ -155,6 +156,9 @@ gateway: {listen: "127.0.0.1:%d", remotes: [{name: d, urls: ["nats://127.0.0.1:%
 	for _, p := range []procs.Ports{gwd, region} {
 		settled(p, "/gatewayz", "outbound_gateways", 1)
 	}
+	for daemon, p := range map[string]procs.Ports{"hubd": ours, "gwd": gwd, "leafd": ourLeaf} {
+		checkPages(t, daemon, p)
+	}
 	for _, pair := range []struct {
 		name         string
 		ours, theirs procs.Ports
@@ -183,6 +187,37 @@ gateway: {listen: "127.0.0.1:%d", remotes: [{name: d, urls: ["nats://127.0.0.1:%
 				t.Errorf("%s %s: %d %s %q, want %d %s %q", pair.name, path, gc, gt, got, wc, wt, want)
 			}
 		}
+	}
+}
+
+// checkPages asks a daemon for its metrics, by whichever writer it has, and for the page.
+func checkPages(t *testing.T, daemon string, p procs.Ports) {
+	t.Helper()
+	code, kind, body := fetch(t, p, "GET", "/metrics")
+	text, _ := body.(string)
+	if code != 200 || !strings.HasPrefix(kind, "text/plain; version=0.0.4") {
+		t.Errorf("%s /metrics: %d %s", daemon, code, kind)
+	}
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	if err != nil {
+		t.Errorf("%s /metrics: %v", daemon, err)
+	}
+	for _, l := range problems {
+		if strings.HasPrefix(l.Metric, "banyan_") {
+			t.Errorf("%s /metrics: %s: %s", daemon, l.Metric, l.Text)
+		}
+	}
+	for _, want := range []string{"banyan_build_info{", "banyan_ready{daemon=\"" + daemon + "\"} 1\n", "\nprocess_open_fds ", "\ngo_goroutines "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s /metrics has no %s", daemon, want)
+		}
+	}
+	if code, kind, _ := fetch(t, p, "GET", "/ui/"); code != 200 || kind != "text/html; charset=utf-8" {
+		t.Errorf("%s /ui/: %d %s", daemon, code, kind)
+	}
+	_, _, state := fetch(t, p, "GET", "/ui/state.json")
+	if m, ok := state.(map[string]any); !ok || m["server"].(map[string]any)["daemon"] != daemon {
+		t.Errorf("%s /ui/state.json: %v", daemon, state)
 	}
 }
 

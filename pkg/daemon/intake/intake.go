@@ -19,6 +19,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/monitor"
 	"github.com/banyanmq/banyan/pkg/monitor/clientview"
 	"github.com/banyanmq/banyan/pkg/monitor/leafview"
+	"github.com/banyanmq/banyan/pkg/monitor/operatorview"
 	"github.com/banyanmq/banyan/pkg/system/claims"
 	"github.com/banyanmq/banyan/pkg/system/question"
 	"github.com/banyanmq/banyan/pkg/version"
@@ -37,12 +38,12 @@ type Intake struct {
 // New makes them from the settings of p. It adds the account resolver to p if there
 // is one; the two services are for the caller to add.
 func New(p *daemon.Process) (*Intake, error) {
-	users, judge, err := authenticator(p)
+	in := &Intake{p: p}
+	users, judge, err := in.authenticator()
 	if err != nil {
 		return nil, err
 	}
 	penalties := failedLogins(p)
-	in := &Intake{p: p}
 	links := p.Config.LeafNodes
 	if links == nil {
 		links = new(config.LeafNodes) // a reload may name hubs to dial
@@ -61,7 +62,8 @@ func New(p *daemon.Process) (*Intake, error) {
 		options.Leafs = in.Leafs.AcceptWebSocket
 	}
 	in.Clients = client.New(options)
-	in.Hooks = monitor.Hooks{Client: clientview.Details, ClientAddr: in.Clients.Addr, SlowEvents: clientview.SlowEvents(in.Clients)}
+	in.Hooks.Client, in.Hooks.ClientAddr, in.Hooks.SlowEvents = clientview.Details, in.Clients.Addr, clientview.SlowEvents(in.Clients)
+	in.Hooks.ReloadFailed = p.ReloadFailed
 	in.addWebSocket()
 	in.Hooks.Leaf, in.Hooks.LeafAddr, in.Hooks.LeafRemotes = leafview.Details, in.Leafs.Addr, leafview.Remotes(in.Leafs.Links)
 	return in, nil
@@ -96,8 +98,9 @@ func (in *Intake) Drain(ctx context.Context) {
 // authenticator is who decides who connections are: behind the proxies that may
 // vouch for them, an operator's accounts or the settings, and services that are
 // asked.
-func authenticator(p *daemon.Process) (*auth.Proxies, auth.Judge, error) {
-	users, judge, err := users(p)
+func (in *Intake) authenticator() (*auth.Proxies, auth.Judge, error) {
+	p := in.p
+	users, judge, err := in.users()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -147,7 +150,8 @@ func serverID(p *daemon.Process) jwt.ServerID {
 
 // users are those of an operator or of the settings. The second result is nil where they
 // end connections themselves.
-func users(p *daemon.Process) (auth.Authenticator, auth.Judge, error) {
+func (in *Intake) users() (auth.Authenticator, auth.Judge, error) {
+	p := in.p
 	if p.Config.InOperatorMode() {
 		op, err := operator.Open(p.Config, p.Log)
 		if err != nil {
@@ -155,6 +159,7 @@ func users(p *daemon.Process) (auth.Authenticator, auth.Judge, error) {
 		}
 		op.SetCallout(caller(p))
 		op.SetShare(p.Broker.Share)
+		in.Hooks.Account = operatorview.Account(op.Show)
 		tokens := claims.New(claims.Options{Server: p.Server, Config: p.Config, Broker: p.Broker, Operator: op, Log: p.Log})
 		p.Add(daemon.Part{Phase: daemon.Services, Name: "account resolver", Start: tokens.Start, Prepare: func(ch *config.Change) (func(), error) {
 			operators, err := op.Prepare(ch)
