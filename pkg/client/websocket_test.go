@@ -19,7 +19,6 @@ import (
 
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
-	"github.com/banyanmq/banyan/pkg/transport"
 	"github.com/banyanmq/banyan/pkg/websocket"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
@@ -660,19 +659,4 @@ func TestWebSocketPaths(t *testing.T) {
 	if fmt.Sprint(got) != "[hello leaf hello mqtt]" {
 		t.Errorf("%q", got)
 	}
-}
-
-// TestWebSocketIdle: with a Poller an idle client has no goroutine, and no more
-// memory than a page.
-func TestWebSocketPoller(t *testing.T) {
-	p := transport.NewPoller(1)
-	t.Cleanup(p.Close)
-	h := webHub(t)
-	h.o.Server.Poller = p
-	a, _ := h.webReady(t, nil)
-	b, _ := h.webReady(t, nil)
-	a.send("SUB x 1\r\nPING\r\n")
-	a.expect("PONG\r\n")
-	b.send("PUB x 2\r\nhi\r\n")
-	a.expect("MSG x 1 2\r\nhi\r\n")
 }
