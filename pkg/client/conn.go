@@ -71,6 +71,7 @@ type conn struct {
 	authTimer *time.Timer
 	estimate  time.Duration // of the round trip: accept to CONNECT
 	bound     bool          // counted in its account
+	logins    uint64        // how often it has become somebody, or nobody, else
 }
 
 // delivery is what Deliver looks at.

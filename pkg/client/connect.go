@@ -56,9 +56,10 @@ func (c *conn) connect(arg []byte) error {
 	if err := o.Decode(arg); err != nil {
 		return c.violation(err)
 	}
-	if c.connected {
+	if c.connected || c.identity != nobody {
 		c.dropSubs(false)
-	} else {
+	}
+	if !c.connected {
 		c.mu.Lock()
 		c.estimate = time.Since(c.t.Started())
 		c.mu.Unlock()
@@ -143,14 +144,19 @@ func (c *conn) enterUnasked() error {
 
 var errNotConnect = errors.New("something else came before CONNECT")
 
-// bind makes the connection one of id's account. There are no subscriptions.
+// bind makes the connection one of id's account. There are no subscriptions, but those
+// that were made before CONNECT by nobody in particular, which stay if nothing changes for
+// them.
 func (c *conn) bind(id *auth.Identity) error {
-	c.unbind()
 	name := id.Account
 	if name == "" {
 		name = config.DefaultAccount
 	}
 	a := c.s.o.Broker.Account(name)
+	if (a != c.account || id.Permissions != nil) && c.subCount() > 0 {
+		c.dropSubs(false)
+	}
+	c.unbind()
 	n := a.Clients.Add(1)
 	c.mu.Lock()
 	c.account, c.identity, c.bound = a, id, true
@@ -182,9 +188,10 @@ func (c *conn) unbind() {
 		c.detach()
 		c.detach = nil
 	}
-	c.forgetIdentity()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.logins++ // what is still being said to who it was does not count
+	c.forgetIdentity()
 	if c.bound {
 		c.account.Clients.Add(-1)
 		c.bound = false

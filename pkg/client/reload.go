@@ -137,7 +137,7 @@ func (c *conn) settleIn() {
 // closed.
 func (c *conn) review(r *auth.Review) bool {
 	c.mu.Lock()
-	id, o, strangers := c.identity, c.options, c.subs.len() > 0
+	id, o, strangers, login := c.identity, c.options, c.subs.len() > 0, c.logins
 	c.mu.Unlock()
 	if n := c.news.Load(); n != nil && n.id != nil {
 		id = n.id // which it is about to be
@@ -165,7 +165,7 @@ func (c *conn) review(r *auth.Review) bool {
 		c.cut(v.Reason, v.Text)
 		return false
 	case v.Identity != nil:
-		c.Permit(v.Identity)
+		c.permit(v.Identity, login)
 	}
 	return true
 }

@@ -13,8 +13,23 @@ func (c *conn) End(reason wire.CloseReason, text string) { c.shut(reason, text) 
 // once. The reader takes the rest on with the next block, and looks again: it
 // may have made a subscription meanwhile that was allowed before.
 func (c *conn) Permit(id *auth.Identity) {
+	c.mu.Lock()
+	login := c.logins
+	c.mu.Unlock()
+	c.permit(id, login)
+}
+
+// permit is Permit for who has not logged in again since: the permissions of another
+// user, perhaps of another account, are none of the new one's.
+func (c *conn) permit(id *auth.Identity, login uint64) {
+	c.mu.Lock()
+	if c.logins != login {
+		c.mu.Unlock()
+		return
+	}
 	c.tell(func(n *news) { n.id = id })
-	c.weed(id)
+	c.mu.Unlock()
+	c.weed(id, login)
 	c.t.Flush()
 }
 
@@ -32,7 +47,7 @@ func (c *conn) adopt() {
 	if n.id != nil {
 		c.identity = n.id
 	}
-	id := c.identity
+	id, login := c.identity, c.logins
 	if n.set != nil {
 		c.set = n.set
 	}
@@ -42,7 +57,7 @@ func (c *conn) adopt() {
 	}
 	c.assume(id, was.Permissions == id.Permissions)
 	if n.id != nil {
-		c.weed(id)
+		c.weed(id, login)
 	}
 }
 
@@ -76,11 +91,16 @@ func (c *conn) payloadLimit(set *terms, id *auth.Identity) int {
 }
 
 // weed takes the subscriptions away that id does not allow, and has the others'
-// messages looked at where it denies some. It may run on any goroutine.
-func (c *conn) weed(id *auth.Identity) {
+// messages looked at where it denies some, unless the client has logged in again since.
+// It may run on any goroutine.
+func (c *conn) weed(id *auth.Identity, login uint64) {
 	p := id.Permissions
 	var gone []*broker.Sub
 	c.mu.Lock()
+	if c.logins != login {
+		c.mu.Unlock()
+		return
+	}
 	account, all := c.account, c.subs.all()
 	for _, s := range all {
 		ok := p.CanSubscribe(s.Subject, s.Queue)
