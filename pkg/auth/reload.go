@@ -22,6 +22,7 @@ type generation struct {
 	settings *Settings
 	front    Authenticator
 	asks     bool // services decide about logins too
+	accounts map[string]bool
 	number   uint64
 }
 
@@ -41,7 +42,12 @@ func NewUsers(c *config.Config, wrap func(*Settings, *config.Config) Authenticat
 }
 
 func (u *Users) generation(c *config.Config, old *generation) *generation {
-	g := &generation{settings: FromConfig(c), asks: c.Auth.Callout != nil}
+	g := &generation{settings: FromConfig(c), asks: c.Auth.Callout != nil, accounts: make(map[string]bool)}
+	for i := range c.Accounts {
+		g.accounts[c.Accounts[i].Name] = true
+	}
+	g.accounts[config.DefaultAccount] = true
+	g.accounts[c.SystemAccount] = true
 	if old != nil {
 		g.settings.hash = old.settings.hash // comparisons that go on count
 		g.number = old.number + 1
@@ -143,6 +149,9 @@ func (r *Review) Of(id *Identity, kind config.ConnectionType, show func() *Crede
 			}
 		}
 	} else if r.g.asks {
+		if !r.g.accounts[orGlobal(id.Account)] {
+			return Verdict{End: true, Reason: wire.ReasonClientClosed}
+		}
 		return Verdict{} // a service has decided, and is not asked again
 	}
 	next, err := r.login(show())

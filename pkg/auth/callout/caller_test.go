@@ -177,6 +177,45 @@ func TestGuardOutlivesChanges(t *testing.T) {
 	}
 }
 
+// TestAccountOfPlacedUsersGoes: who was placed in an account is none of its users in the
+// settings, and goes with it all the same.
+func TestAccountOfPlacedUsersGoes(t *testing.T) {
+	var issuer operatortest.Key
+	c, issuer := asking(t, time.Second, func(_ context.Context, _ string, _, payload []byte) ([]byte, error) {
+		return letIn(t, issuer, payload), nil
+	})
+	settings := func(accounts ...string) *config.Config {
+		k := &config.Config{Accounts: []config.Account{{Name: "AUTH", Users: []config.User{{Name: "svc", Password: "p", Account: "AUTH"}}}}}
+		for _, a := range accounts {
+			k.Accounts = append(k.Accounts, config.Account{Name: a})
+		}
+		k.Auth.Callout = &config.Callout{Issuer: issuer.Pub, Account: "AUTH", AuthUsers: []string{"svc"}}
+		return k
+	}
+	old := settings("APP", "B")
+	users := auth.NewUsers(old, func(s *auth.Settings, k *config.Config) auth.Authenticator { return Delegate(s, k, c) })
+	id, err := users.Authenticate(peer)
+	if err != nil || id.Account != "APP" {
+		t.Fatal(id, err)
+	}
+	for _, x := range []struct {
+		accounts []string
+		end      bool
+	}{{[]string{"APP"}, false}, {[]string{"B"}, true}} {
+		next := settings(x.accounts...)
+		apply, err := users.Prepare(config.Compare(old, next))
+		if err != nil || apply == nil {
+			t.Fatal(err)
+		}
+		apply()
+		old = next
+		v := users.Review().Of(id, config.Standard, func() *auth.Credentials { return peer })
+		if v.End != x.end || v.Identity != nil {
+			t.Errorf("with %v: %+v", x.accounts, v)
+		}
+	}
+}
+
 // Who is excepted is so by what was proved.
 func TestExceptions(t *testing.T) {
 	asked := 0
