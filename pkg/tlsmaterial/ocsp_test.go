@@ -343,7 +343,7 @@ func TestAnswersAreCached(t *testing.T) {
 	if err != nil || len(responder.Methods()) != 1 || k.CacheStats() != (CacheStats{Hits: 2, Misses: 1, Responses: 1, Good: 1}) {
 		t.Errorf("%v, asked %v, %+v", err, responder.Methods(), k.CacheStats())
 	}
-	if k, err = run(OCSPCache{Off: true}, 2, peer); err != nil || len(responder.Methods()) != 3 {
+	if _, err = run(OCSPCache{Off: true}, 2, peer); err != nil || len(responder.Methods()) != 3 {
 		t.Errorf("without a cache: %v, asked %v", err, responder.Methods())
 	}
 	if _, err = run(OCSPCache{Dir: dir, PreserveRevoked: true}, 1, bad); err == nil {

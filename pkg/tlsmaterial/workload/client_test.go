@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/binary"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -263,7 +262,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		for _, s := range u.SVIDs {
 			if d, err := TrustDomain(s.ID); err != nil || len(u.Bundles[d]) == 0 || s.Key == nil || len(s.Chain) == 0 {
-				t.Fatal(fmt.Sprintf("%+v", s))
+				t.Fatalf("%+v", s)
 			}
 		}
 	})
