@@ -117,6 +117,7 @@ type lateness struct {
 	timer *time.Timer
 	mark  int64 // bytes that were out when the deadline was set
 	batch uint  // the batch that it was set for
+	due   time.Time
 	on    bool
 }
 
@@ -139,7 +140,7 @@ func (c *Conn) holdLocked() {
 	if t.on && t.batch == c.batches {
 		return
 	}
-	t.mark, t.batch = c.outBytes.Load(), c.batches
+	t.mark, t.batch, t.due = c.outBytes.Load(), c.batches, time.Now().Add(c.opts.WriteDeadline)
 	if t.timer == nil {
 		t.timer = time.AfterFunc(c.opts.WriteDeadline, c.overdue)
 	} else {
@@ -152,8 +153,8 @@ func (c *Conn) holdLocked() {
 func (c *Conn) overdue() {
 	c.mu.Lock()
 	t := &c.late
-	if !t.on || c.cause != nil {
-		c.mu.Unlock()
+	if !t.on || c.cause != nil || time.Now().Before(t.due) {
+		c.mu.Unlock() // stopped, or set anew, when it had gone off already
 		return
 	}
 	out := c.outBytes.Load()
@@ -163,7 +164,7 @@ func (c *Conn) overdue() {
 		c.mu.Unlock()
 		return
 	}
-	t.mark, t.batch = out, c.batches
+	t.mark, t.batch, t.due = out, c.batches, time.Now().Add(c.opts.WriteDeadline)
 	t.timer.Reset(c.opts.WriteDeadline)
 	c.mu.Unlock()
 	if late && c.opts.OnSlow != nil {

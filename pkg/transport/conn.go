@@ -306,12 +306,12 @@ func (c *Conn) Close() {
 	done := c.done
 	c.done = true
 	c.dropLocked()
-	c.late.stop()
 	for c.fd >= 0 && c.writing && !c.stuck {
 		c.mu.Unlock()
 		runtime.Gosched() // the writer does not block
 		c.mu.Lock()
 	}
+	c.late.stop()
 	if c.fd >= 0 {
 		if c.stuck {
 			c.stuck = false

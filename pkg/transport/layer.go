@@ -76,7 +76,10 @@ const frameRoom = 128
 func (e *layerEncoder) below(wire [][]byte, framed []byte, err error) ([][]byte, error) {
 	if len(framed) == 0 {
 		putBuf(framed)
-		return wire, err
+		if e.next == nil || err != nil {
+			return wire, err
+		}
+		return e.next.encode(wire, nil)
 	}
 	if e.next == nil {
 		return append(wire, framed), err

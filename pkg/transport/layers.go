@@ -149,7 +149,26 @@ func (l *tlsLayer) decode(dst, src []byte) (out []byte, consumed int, err error)
 		}
 	}
 	consumed, l.in = l.off, nil
+	l.answer()
 	return dst, consumed, err
+}
+
+// answer sends what crypto/tls has to say of its own, such as the key update that a
+// peer asked for: left to the next write a peer could make it pile up.
+func (l *tlsLayer) answer() {
+	l.mu.Lock()
+	waits := len(l.out.chunks) > 0
+	l.mu.Unlock()
+	if !waits {
+		return
+	}
+	c := l.c
+	c.mu.Lock()
+	if !c.writing { // else it is the writer's, or goes out next time
+		c.owed = true
+	}
+	c.mu.Unlock()
+	c.Flush()
 }
 
 func (l *tlsLayer) Write(p []byte) (int, error) {

@@ -64,8 +64,11 @@ func (c *Conn) serve() error {
 		if more {
 			continue
 		}
-		if c.restful && c.launch() {
-			return errAfloat
+		if c.restful {
+			c.slim()
+			if c.launch() {
+				return errAfloat
+			}
 		}
 		if err := c.fill(); err != nil {
 			return c.why(err)
@@ -104,13 +107,24 @@ func (c *Conn) step() error {
 }
 
 // slim moves the start of an operation whose rest may be long in coming out of a
-// large buffer.
+// large buffer, and so for each stage.
 func (c *Conn) slim() {
-	if n := len(c.rbuf); n > 0 && cap(c.rbuf) > maxSlim && c.need <= cap(c.rbuf)/4 && n <= cap(c.rbuf)/4 {
-		small := append(getBuf(n), c.rbuf...)
-		putBuf(c.rbuf)
-		c.rbuf = small
+	if most := cap(c.rbuf) / 4; c.need <= most {
+		c.rbuf = slimmed(c.rbuf, most)
 	}
+	for _, s := range c.stages {
+		s.in = slimmed(s.in, maxSlim)
+	}
+}
+
+// slimmed moves what b holds to a smaller buffer, if that is at most most bytes.
+func slimmed(b []byte, most int) []byte {
+	if n := len(b); n == 0 || n > most || cap(b) <= maxSlim {
+		return b
+	}
+	small := append(getBuf(len(b)), b...)
+	putBuf(b)
+	return small
 }
 
 const maxSlim = 4 << 10

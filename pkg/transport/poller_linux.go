@@ -38,9 +38,11 @@ func NewPoller(limit int) *Poller {
 // and waits for the loops.
 func (p *Poller) Close() {
 	p.mu.Lock()
-	p.closed = true
-	for _, l := range p.loops {
-		l.stop()
+	if !p.closed {
+		p.closed = true
+		for _, l := range p.loops {
+			l.stop() // once: a loop's descriptors are closed when it ends
+		}
 	}
 	p.mu.Unlock()
 	p.wg.Wait()

@@ -55,6 +55,7 @@ func (c *Conn) fill() error {
 		if more, err := c.advance(); more || err != nil {
 			return err
 		}
+		c.slim()
 		c.makeRoom()
 		got, err := c.receive()
 		if err != nil {
@@ -118,14 +119,16 @@ func (c *Conn) adapt(n int) {
 
 // readable makes one attempt to read; false means that nothing is there.
 func (c *Conn) readable(fd uintptr) bool {
-	buf := *c.rdst
-	owned := buf != nil
+	old := *c.rdst
+	buf := old
+	fresh := true
 	switch {
-	case !owned:
+	case old == nil:
 		buf = getBuf(c.rwant)
 	case len(buf) == cap(buf) || cap(buf) <= maxSlim:
 		buf = append(getBuf(max(2*cap(buf), c.rwant)), buf...)
-		putBuf(*c.rdst)
+	default:
+		fresh = false
 	}
 	there := true
 	for {
@@ -143,11 +146,15 @@ func (c *Conn) readable(fd uintptr) bool {
 		}
 		break
 	}
-	if c.rn == 0 && !owned {
-		putBuf(buf)
-		buf = nil
+	switch {
+	case c.rn == 0 && fresh:
+		putBuf(buf) // whoever waits with little holds little
+	case c.rn > 0:
+		if fresh {
+			putBuf(old)
+		}
+		*c.rdst = buf
 	}
-	*c.rdst = buf
 	return there
 }
 

@@ -1,0 +1,66 @@
+package transport
+
+import "testing"
+
+// begun handles words of four bytes.
+type begun struct{}
+
+func (begun) HandleBlock(b []byte) (n, need int, err error) { return len(b) &^ 3, 0, nil }
+
+// TestHalfSentHoldsLittle: whoever leaves an operation half sent makes nobody hold a
+// whole read buffer for it, whenever that is and whatever the layers.
+func TestHalfSentHoldsLittle(t *testing.T) {
+	for name, layer := range layerings() {
+		for _, first := range []string{"abcdef", "ab"} {
+			t.Run(name+" "+first, func(t *testing.T) {
+				a, b := pair(t, Options{}, Options{})
+				layer(t, a, b)
+				served := make(chan struct{})
+				go func() { b.Serve(begun{}); close(served) }()
+				in, out := b.BytesIn(), a.BytesOut()
+				a.WriteFlush([]byte(first))
+				waitFor(t, func() bool { return b.BytesIn() > in && b.BytesIn()-in == a.BytesOut()-out })
+				b.Interrupt()
+				<-served
+				held := cap(b.rbuf)
+				for _, s := range b.stages {
+					held += cap(s.in)
+				}
+				if held > 2*maxSlim {
+					t.Errorf("%d bytes are held", held)
+				}
+			})
+		}
+	}
+}
+
+// TestHalfBlockHoldsLittle: the same with the start of an S2 block.
+func TestHalfBlockHoldsLittle(t *testing.T) {
+	a, b := pair(t, Options{}, Options{})
+	b.StartS2Read()
+	served := make(chan struct{})
+	go func() { b.Serve(begun{}); close(served) }()
+	const half = "\xff\x06\x00\x00S2sTwO\x01\x05\x00\x00aaa"
+	a.WriteFlush([]byte(half))
+	waitFor(t, func() bool { return b.BytesIn() == int64(len(half)) })
+	b.Interrupt()
+	<-served
+	if held := cap(b.rbuf) + cap(b.stages[0].in); held == 0 || held > 2*maxSlim {
+		t.Errorf("%d bytes are held", held)
+	}
+}
+
+// TestAnswersOfTLS: what crypto/tls writes while it reads goes out though nobody
+// writes: a peer that asks for a key update again and again must not fill the memory.
+func TestAnswersOfTLS(t *testing.T) {
+	a, b := pair(t, Options{}, Options{})
+	layerings()["tls"](t, a, b)
+	served := make(chan struct{})
+	go func() { b.Serve(begun{}); close(served) }()
+	out := b.BytesOut()
+	b.layer.Write(make([]byte, 100)) // as the reading half does
+	a.WriteFlush([]byte("word"))
+	waitFor(t, func() bool { return b.BytesOut() == out+100 })
+	b.Interrupt()
+	<-served
+}
