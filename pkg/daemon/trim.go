@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -52,11 +53,18 @@ func (t *trimmer) run() {
 		case <-tick.C:
 		}
 		if t.due() {
-			debug.FreeOSMemory()
+			trim()
 			t.look()
 			t.trimmed = t.last
 		}
 	}
+}
+
+// trim gives back what nobody uses. What a sync.Pool holds survives one collection:
+// what waited for slow consumers is free only after the second in a row.
+func trim() {
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 // due takes a look and says whether it is time.

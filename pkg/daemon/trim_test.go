@@ -1,6 +1,9 @@
 package daemon
 
-import "testing"
+import (
+	"sync"
+	"testing"
+)
 
 var sink []byte
 
@@ -26,5 +29,17 @@ func TestTrimmerWaitsForQuiet(t *testing.T) {
 	tr.trimmed = tr.last
 	if tr.due() {
 		t.Error("due again")
+	}
+}
+
+// TestTrimEmptiesPools: what has been pooled goes as well.
+func TestTrimEmptiesPools(t *testing.T) {
+	var p sync.Pool
+	for range 100 {
+		p.Put(new([1 << 10]byte))
+	}
+	trim()
+	if p.Get() != nil {
+		t.Error("a buffer is still pooled")
 	}
 }
