@@ -10,7 +10,7 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go"
 
-	"github.com/banyanmq/banyan/pkg/system/systemtest"
+	"github.com/banyanmq/banyan/test/daemons"
 )
 
 const tenants = `
@@ -26,7 +26,7 @@ no_auth_user: ann
 // TestTools plays the requests that the ecosystem's tools send against a cluster of two
 // hubs, with the headers that they send, and looks at the figures that they show.
 func TestTools(t *testing.T) {
-	all := systemtest.Cluster(t, "c", 2, func(int) string { return tenants })
+	all := daemons.Cluster(t, "c", 2, func(int) string { return tenants })
 	one, two := all[0], all[1]
 	sys := one.Nats("sys", nats.Name("the CLI"))
 	ann, ann2, bob := one.Nats("ann", nats.Name("ann1")), two.Nats("ann", nats.Name("ann2")), two.Nats("bob")

@@ -13,7 +13,7 @@ import (
 
 	"github.com/banyanmq/banyan/pkg/auth/operator/operatortest"
 	"github.com/banyanmq/banyan/pkg/broker"
-	"github.com/banyanmq/banyan/pkg/system/systemtest"
+	"github.com/banyanmq/banyan/test/daemons"
 )
 
 // operatorConf is the settings of a server that knows the accounts of a tree.
@@ -44,7 +44,7 @@ func TestEventsOfAnOperatorsUsers(t *testing.T) {
 		c.Expires = time.Now().Add(time.Hour).Unix()
 	})
 	bearer := app.User(nil, func(c *jwt.UserClaims) { c.BearerToken = true })
-	h := systemtest.Hub(t, "op", operatorConf(t, tr))
+	h := daemons.Hub(t, "op", operatorConf(t, tr))
 	sys := h.Nats("", as(admin))
 	events := listen(t, sys, "$SYS.ACCOUNT."+app.Pub+".CONNECT")
 	nc := h.Nats("", as(user), nats.Name("app"))
@@ -83,7 +83,7 @@ func TestRefusedLogins(t *testing.T) {
 		if alone {
 			text = "authorization { user: ann, password: pw }\n"
 		}
-		h := systemtest.Hub(t, "hub", text)
+		h := daemons.Hub(t, "hub", text)
 		sys := refusals(t, h.Broker, h.Broker.SystemAccount(), "$SYS.SERVER."+h.Server.ID+".CLIENT.AUTH.ERR")
 		global := refusals(t, h.Broker, h.Broker.Account(broker.GlobalAccount), "$SYS.ACCOUNT.CLIENT.AUTH.ERR")
 		if _, err := nats.Connect("nats://"+h.Addr("nats"), nats.UserInfo("ann", "wrong")); err == nil {
@@ -107,11 +107,11 @@ func TestRefusedLogins(t *testing.T) {
 
 // TestLeafEvents: leaf nodes come and go like clients, and other regions hear of them.
 func TestLeafEvents(t *testing.T) {
-	h := systemtest.Hub(t, "hub", tenants+`leafnodes { listen: "127.0.0.1:-1", authorization { user: edge, password: pw, account: APP } }`)
+	h := daemons.Hub(t, "hub", tenants+`leafnodes { listen: "127.0.0.1:-1", authorization { user: edge, password: pw, account: APP } }`)
 	sys := h.Nats("sys")
 	connects, regions := listen(t, sys, "$SYS.ACCOUNT.APP.CONNECT"), listen(t, sys, "$SYS.ACCOUNT.*.LEAFNODE.CONNECT")
 	discs := listen(t, sys, "$SYS.ACCOUNT.APP.DISCONNECT")
-	l := systemtest.Leaf(t, "edge", fmt.Sprintf("leafnodes { remotes: [{url: \"nats://edge:pw@%s\"}] }\n", h.Addr("leafnodes")))
+	l := daemons.Leaf(t, "edge", fmt.Sprintf("leafnodes { remotes: [{url: \"nats://edge:pw@%s\"}] }\n", h.Addr("leafnodes")))
 	_, v := next(t, connects)
 	if at(v, "client", "kind") != "Leafnode" || at(v, "client", "name") != "edge" || at(v, "client", "user") != "edge" {
 		t.Errorf("connect %v", v)
@@ -128,7 +128,7 @@ func TestLeafEvents(t *testing.T) {
 // TestLameDuck: whoever watches from another server sees each client go, and SHUTDOWN last.
 func TestLameDuck(t *testing.T) {
 	const clients = 30
-	all := systemtest.Cluster(t, "c", 2, func(int) string { return tenants + "lame_duck_duration: 30s\nlame_duck_grace_period: 0s\n" })
+	all := daemons.Cluster(t, "c", 2, func(int) string { return tenants + "lame_duck_duration: 30s\nlame_duck_grace_period: 0s\n" })
 	one, two := all[0], all[1]
 	sys := two.Nats("sys")
 	events := listen(t, sys, "$SYS.ACCOUNT.APP.DISCONNECT")

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/banyanmq/banyan/pkg/broker"
-	"github.com/banyanmq/banyan/pkg/system/systemtest"
+	"github.com/banyanmq/banyan/test/daemons"
 )
 
 const measured = `
@@ -55,7 +55,7 @@ func serve(t testing.TB, nc *nats.Conn, subject string) {
 
 // TestLatency: a measured service, with requester and responder on one server and on two.
 func TestLatency(t *testing.T) {
-	all := systemtest.Cluster(t, "c", 2, func(int) string { return strings.Replace(measured, `"my.*"`, `"my.$1"`, 1) })
+	all := daemons.Cluster(t, "c", 2, func(int) string { return strings.Replace(measured, `"my.*"`, `"my.$1"`, 1) })
 	one := all[0]
 	for _, on := range all {
 		t.Run("responder on "+on.Server.Name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func span(v map[string]any, key string) time.Duration {
 
 // TestLatencyOfFailures: each status.
 func TestLatencyOfFailures(t *testing.T) {
-	h := systemtest.Hub(t, "hub", strings.Replace(measured, `"my.*"`, `"my.$1"`, 1))
+	h := daemons.Hub(t, "hub", strings.Replace(measured, `"my.*"`, `"my.$1"`, 1))
 	a, b := h.Nats("a"), h.Nats("b")
 	events, slow := listen(t, a, "lat.svc"), listen(t, a, "lat.slow")
 	expect := func(s *nats.Subscription, status float64, text string) {
@@ -145,7 +145,7 @@ func TestLatencyOfFailures(t *testing.T) {
 
 // TestLatencyByHeader: which traces are sampled, and what of their headers is told.
 func TestLatencyByHeader(t *testing.T) {
-	h := systemtest.Hub(t, "hub", strings.Replace(measured, `"my.*"`, `"my.$1"`, 1))
+	h := daemons.Hub(t, "hub", strings.Replace(measured, `"my.*"`, `"my.$1"`, 1))
 	a, b := h.Nats("a"), h.Nats("b")
 	events := listen(t, a, "lat.traced")
 	if _, err := a.Subscribe("traced", func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/banyanmq/banyan/pkg/auth/operator/operatortest"
-	"github.com/banyanmq/banyan/pkg/system/systemtest"
+	"github.com/banyanmq/banyan/test/daemons"
 )
 
 const limited = `
@@ -22,13 +22,13 @@ system_account: SYS
 
 // TestLimitOfTheCluster: connections on another server count.
 func TestLimitOfTheCluster(t *testing.T) {
-	all := systemtest.Cluster(t, "c", 2, func(int) string { return limited })
+	all := daemons.Cluster(t, "c", 2, func(int) string { return limited })
 	one, two := all[0], all[1]
 	first, _ := one.Nats("ann"), one.Nats("ann")
 	two.Nats("ann")
 	two.Nats("ann")
 	for _, s := range all {
-		systemtest.Eventually(t, s.Server.Name+" knows of two connections elsewhere", func() bool {
+		daemons.Eventually(t, s.Server.Name+" knows of two connections elsewhere", func() bool {
 			return s.Broker.Account("APP").Elsewhere.Load() == 2
 		})
 	}
@@ -44,7 +44,7 @@ func TestLimitOfTheCluster(t *testing.T) {
 	}
 	// One goes, another may come, elsewhere.
 	first.Close()
-	systemtest.Eventually(t, "there is room again", func() bool {
+	daemons.Eventually(t, "there is room again", func() bool {
 		nc, err := nats.Connect("nats://"+two.Addr("nats"), nats.UserInfo("ann", "pw"), nats.NoReconnect())
 		if err == nil {
 			t.Cleanup(nc.Close)
@@ -53,14 +53,14 @@ func TestLimitOfTheCluster(t *testing.T) {
 	})
 	// A server that leaves takes its connections along.
 	one.Stop()
-	systemtest.Eventually(t, "the counts of a server that has left are gone", func() bool {
+	daemons.Eventually(t, "the counts of a server that has left are gone", func() bool {
 		return two.Broker.Account("APP").Elsewhere.Load() == 0 && two.System.Servers() == 1
 	})
 }
 
 // TestShedding: the youngest go when another server came to have too many at the same time.
 func TestShedding(t *testing.T) {
-	one := systemtest.Hub(t, "solo", limited)
+	one := daemons.Hub(t, "solo", limited)
 	sys := one.Nats("sys")
 	discs := listen(t, sys, "$SYS.ACCOUNT.APP.DISCONNECT")
 	ends := make(chan string, 10)
@@ -98,7 +98,7 @@ func TestShedding(t *testing.T) {
 	if err := sys.Publish("$SYS.SERVER.NOTHER.SHUTDOWN", []byte(`{"name":"x","id":"NOTHER","seq":2}`)); err != nil {
 		t.Fatal(err)
 	}
-	systemtest.Eventually(t, "the other server is forgotten", func() bool { return one.Broker.Account("APP").Elsewhere.Load() == 0 })
+	daemons.Eventually(t, "the other server is forgotten", func() bool { return one.Broker.Account("APP").Elsewhere.Load() == 0 })
 	if n := one.Broker.Account("APP").Clients.Load(); n != 2 {
 		t.Errorf("%d connections are left", n)
 	}
@@ -113,12 +113,12 @@ func TestLimitOfAnOperatorsAccount(t *testing.T) {
 	app := tr.Account("application")
 	app.Claims.Limits.Conn = 2
 	u := app.User(nil)
-	all := systemtest.Cluster(t, "c", 2, func(int) string { return operatorConf(t, tr) })
+	all := daemons.Cluster(t, "c", 2, func(int) string { return operatorConf(t, tr) })
 	for _, s := range all {
 		s.Nats("", as(u))
 	}
 	for _, s := range all {
-		systemtest.Eventually(t, s.Server.Name+" knows of the connection elsewhere", func() bool {
+		daemons.Eventually(t, s.Server.Name+" knows of the connection elsewhere", func() bool {
 			return s.Broker.Account(app.Pub).Elsewhere.Load() == 1
 		})
 		nc, err := nats.Connect("nats://"+s.Addr("nats"), as(u), nats.NoReconnect())

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/banyanmq/banyan/pkg/broker"
-	"github.com/banyanmq/banyan/pkg/system/systemtest"
+	"github.com/banyanmq/banyan/test/daemons"
 	"github.com/banyanmq/banyan/test/procs"
 )
 
@@ -32,7 +32,7 @@ func TestWithReference(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	ours := systemtest.Hub(t, "ours", "cluster { name: c, listen: \"127.0.0.1:-1\" }\n"+mixed)
+	ours := daemons.Hub(t, "ours", "cluster { name: c, listen: \"127.0.0.1:-1\" }\n"+mixed)
 	dir := t.TempDir()
 	p, err := procs.Start(procs.Spec{Exe: exe, Dir: dir, Config: fmt.Sprintf(
 		"server_name: theirs\nports_file_dir: \"{{dir}}\"\nlisten: \"127.0.0.1:-1\"\ncluster { name: c, listen: \"127.0.0.1:-1\", routes: [\"nats://%s\"] }\n", ours.Addr("cluster")) + mixed})
@@ -49,13 +49,13 @@ func TestWithReference(t *testing.T) {
 	theirs := func(user string, o ...nats.Option) (*nats.Conn, error) {
 		return nats.Connect(ports.Nats[0], append(o, nats.UserInfo(user, "pw"), nats.NoReconnect())...)
 	}
-	systemtest.Eventually(t, "both know each other", func() bool { return ours.System.Servers() == 2 })
+	daemons.Eventually(t, "both know each other", func() bool { return ours.System.Servers() == 2 })
 	sys, err := theirs("sys")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sys.Close)
-	systemtest.Eventually(t, "the reference counts two servers", func() bool {
+	daemons.Eventually(t, "the reference counts two servers", func() bool {
 		return at(request(t, sys, "$SYS.REQ.SERVER.PING", `{"server_name":"theirs"}`), "statsz", "active_servers") == 2.0
 	})
 	for _, v := range gather(t, sys, "$SYS.REQ.SERVER.PING", "", 2) {
@@ -74,7 +74,7 @@ func TestWithReference(t *testing.T) {
 		t.Cleanup(nc.Close)
 		ours.Nats("ltd", nats.NoReconnect())
 	}
-	systemtest.Eventually(t, "ours counts the two on the other", func() bool { return ours.Broker.Account("LTD").Elsewhere.Load() == 2 })
+	daemons.Eventually(t, "ours counts the two on the other", func() bool { return ours.Broker.Account("LTD").Elsewhere.Load() == 2 })
 	for {
 		// It has this message too.
 		if _, v := next(t, counts); at(v, "server", "name") == "ours" && at(v, "conns") == 2.0 {
@@ -112,7 +112,7 @@ func TestWithReference(t *testing.T) {
 		if asker == "ours" {
 			ours.Knows("A", name, broker.Route)
 		}
-		systemtest.Eventually(t, "the service answers", func() bool {
+		daemons.Eventually(t, "the service answers", func() bool {
 			m, err := b.Request(name, []byte("x"), patience)
 			return err == nil && string(m.Data) == "answer"
 		})

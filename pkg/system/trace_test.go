@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/banyanmq/banyan/pkg/broker"
-	"github.com/banyanmq/banyan/pkg/system/systemtest"
+	"github.com/banyanmq/banyan/test/daemons"
 )
 
 const traced = `
@@ -125,7 +125,7 @@ func tell(t testing.TB, what string, got map[string]any, want string) {
 
 // TestTraceOnOneServer: what is told of a message that stays on a server.
 func TestTraceOnOneServer(t *testing.T) {
-	h := systemtest.Hub(t, "hub", traced)
+	h := daemons.Hub(t, "hub", traced)
 	ann, ltd := h.Nats("ann", nats.Name("pub"), nats.NoEcho()), h.Nats("ltd", nats.Name("sub"))
 	got := listen(t, ltd, "t.x")
 	listen(t, ann, "t.x")
@@ -172,7 +172,7 @@ func TestTraceOnOneServer(t *testing.T) {
 
 // TestTraceThatIsNone: headers that ask for no trace, or for one that can't be.
 func TestTraceThatIsNone(t *testing.T) {
-	h := systemtest.Hub(t, "hub", traced)
+	h := daemons.Hub(t, "hub", traced)
 	errs := make(chan error, 10)
 	ltd := h.Nats("ltd", nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { errs <- err }))
 	got := listen(t, ltd, "t.x")
@@ -220,7 +220,7 @@ func TestTraceThatIsNone(t *testing.T) {
 
 // TestTraceAcrossAccounts: with and without leave to go on there.
 func TestTraceAcrossAccounts(t *testing.T) {
-	h := systemtest.Hub(t, "hub", traced)
+	h := daemons.Hub(t, "hub", traced)
 	ann, imp := h.Nats("ann", nats.Name("ann")), h.Nats("imp", nats.Name("imp"))
 	opened, shut := listen(t, imp, "in.open"), listen(t, imp, "in.shut")
 	tell(t, "stream, allowed", collect(t, ann, ann, nats.NewMsg("t.open"))["hub"],
@@ -266,7 +266,7 @@ func TestTraceAcrossAccounts(t *testing.T) {
 
 // TestTraceByTraceparent: an account that wants those traces.
 func TestTraceByTraceparent(t *testing.T) {
-	all := systemtest.Cluster(t, "c", 2, func(int) string { return traced })
+	all := daemons.Cluster(t, "c", 2, func(int) string { return traced })
 	pub, sub := all[0].Nats("otel", nats.Name("pub")), all[1].Nats("otel", nats.Name("sub"))
 	got, dest := listen(t, sub, "x"), listen(t, all[0].Nats("otel"), "tr.otel")
 	all[0].Knows("OTEL", "x", broker.Route)
@@ -293,18 +293,18 @@ func TestTraceByTraceparent(t *testing.T) {
 
 // TestTraceOverRoutesAndLeafs: each server reports, and hops are numbered.
 func TestTraceOverRoutesAndLeafs(t *testing.T) {
-	all := systemtest.Cluster(t, "c", 3, func(i int) string {
+	all := daemons.Cluster(t, "c", 3, func(i int) string {
 		if i == 1 {
 			return traced + `leafnodes { listen: "127.0.0.1:-1", authorization { user: edge, password: pw, account: APP } }`
 		}
 		return traced
 	})
-	edge := systemtest.Leaf(t, "edge", fmt.Sprintf("leafnodes { remotes: [{url: \"nats://edge:pw@%s\"}] }\n", all[1].Addr("leafnodes")))
+	edge := daemons.Leaf(t, "edge", fmt.Sprintf("leafnodes { remotes: [{url: \"nats://edge:pw@%s\"}] }\n", all[1].Addr("leafnodes")))
 	pub := all[0].Nats("ann", nats.Name("pub"))
 	listen(t, all[2].Nats("ann", nats.Name("third")), "t.x")
 	far := listen(t, edge.Nats("", nats.Name("far")), "t.x")
 	all[0].Knows("APP", "t.x", broker.Route)
-	systemtest.Eventually(t, "both are known", func() bool {
+	daemons.Eventually(t, "both are known", func() bool {
 		return len(all[0].Broker.Account("APP").Matching([]byte("t.x"), nil)) == 2
 	})
 	r := collect(t, pub, pub, nats.NewMsg("t.x"))
@@ -352,7 +352,7 @@ func TestTraceOverRoutesAndLeafs(t *testing.T) {
 
 // TestTraceOfAnotherAccount: nobody but servers says in which account is reported.
 func TestTraceOfAnotherAccount(t *testing.T) {
-	all := systemtest.Cluster(t, "c", 2, func(int) string { return traced })
+	all := daemons.Cluster(t, "c", 2, func(int) string { return traced })
 	pub := all[0].Nats("ann", nats.Name("pub"))
 	got := listen(t, all[1].Nats("ann", nats.Name("sub")), "t.x")
 	victim := listen(t, all[1].Nats("imp"), "tr.>")
@@ -385,10 +385,10 @@ func TestTraceOfAnotherAccount(t *testing.T) {
 
 // TestTraceOverRegions: hub, gwd, gwd, hub.
 func TestTraceOverRegions(t *testing.T) {
-	one := systemtest.Hub(t, "sfo1", "cluster { name: sfo, listen: \"127.0.0.1:-1\" }\n"+traced)
-	two := systemtest.Hub(t, "ams1", "cluster { name: ams, listen: \"127.0.0.1:-1\" }\n"+traced)
-	gate := func(name, cluster string, hub *systemtest.Server, others string) *systemtest.Server {
-		return systemtest.Gwd(t, name, fmt.Sprintf("system_account: SYS\ncluster { name: %s, listen: \"127.0.0.1:-1\", routes: [\"nats://%s\"] }\n"+
+	one := daemons.Hub(t, "sfo1", "cluster { name: sfo, listen: \"127.0.0.1:-1\" }\n"+traced)
+	two := daemons.Hub(t, "ams1", "cluster { name: ams, listen: \"127.0.0.1:-1\" }\n"+traced)
+	gate := func(name, cluster string, hub *daemons.Server, others string) *daemons.Server {
+		return daemons.Gwd(t, name, fmt.Sprintf("system_account: SYS\ncluster { name: %s, listen: \"127.0.0.1:-1\", routes: [\"nats://%s\"] }\n"+
 			"gateway { name: %[1]s, listen: \"127.0.0.1:-1\"%[3]s }\n", cluster, hub.Addr("cluster"), others))
 	}
 	g1 := gate("gwsfo", "sfo", one, "")

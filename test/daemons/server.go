@@ -1,4 +1,4 @@
-package systemtest
+package daemons
 
 import (
 	"fmt"
