@@ -17,14 +17,14 @@ import (
 
 // control is what reload, drain and stop have in common: which process is meant.
 type control struct {
-	exe        string
-	daemon     Daemon
-	word, past string
-	sig        syscall.Signal
-	file       string
-	wait       time.Duration
-	c          connection
-	id         string
+	exe    string
+	daemon Daemon
+	word   string
+	sig    syscall.Signal
+	file   string
+	wait   time.Duration
+	c      connection
+	id     string
 }
 
 func newControls(exe string, d Daemon) []*cobra.Command {
