@@ -73,6 +73,7 @@ type Conn struct {
 	ended   func(error)
 	restful bool
 	onLoop  bool
+	more    bool     // step has left something of what was read
 	need    int      // what the handler asked for
 	rbuf    []byte   // bytes read and not consumed; nil while idle
 	stages  []*stage // between the socket and rbuf, lowest first

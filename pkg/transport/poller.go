@@ -90,14 +90,30 @@ func (c *Conn) handle() error {
 	return err
 }
 
-// step is serve's round for a Poller: one read, and all that it brought.
+// stepMost is about how much one step handles, so that a little that unpacks to very
+// much does not hold up the others of the loop.
+const stepMost = 1 << 20
+
+// step is serve's round for a Poller: one read, and what it brought.
 func (c *Conn) step() error {
-	c.makeRoom()
-	got, err := c.receive()
-	if got && len(c.stages) > 0 {
-		got, err = c.advance()
+	got, err := true, error(nil)
+	if !c.more {
+		c.makeRoom()
+		got, err = c.receive()
+		if got && len(c.stages) > 0 {
+			got, err = c.advance()
+		}
 	}
-	for err == nil && got {
+	c.more = false
+	for done := 0; err == nil && got; {
+		if done > stepMost {
+			c.more = true
+			c.mu.Lock()
+			c.summonLocked()
+			c.mu.Unlock()
+			return nil
+		}
+		done += len(c.rbuf)
 		if err = c.handle(); err == nil {
 			got, err = c.advance()
 		}
@@ -131,7 +147,7 @@ const maxSlim = 4 << 10
 
 // landed goes on with a connection that a Poller gave up, on a goroutine.
 func (c *Conn) landed(err error) {
-	c.onLoop = false
+	c.onLoop, c.more = false, false
 	if err == ErrMayBlock {
 		if err = c.ashore(); err == nil {
 			err = c.serve()

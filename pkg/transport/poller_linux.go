@@ -341,17 +341,20 @@ func (c *Conn) ready(events uint32) bool {
 func (c *Conn) attend(l *loop) {
 	c.mu.Lock()
 	c.summons = false
-	over := c.cause != nil || c.interrupted
-	switch {
-	case c.loop == nil:
-		over = false
-	case c.loop != l:
-		c.summonLocked()
-		over = false
+	here := c.loop == l
+	if !here {
+		c.summonLocked() // it has moved, or left
 	}
+	over := c.cause != nil || c.interrupted
 	c.mu.Unlock()
-	if over {
+	switch {
+	case !here:
+	case over:
 		c.leave(os.ErrDeadlineExceeded)
+	case c.more:
+		if err := c.step(); err != nil {
+			c.leave(err)
+		}
 	}
 }
 
