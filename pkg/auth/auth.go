@@ -35,6 +35,10 @@ type Credentials struct {
 	MapCertificate bool
 
 	Remote net.Addr
+
+	// reviewed: it is one that was let in before, and is not turned away for want of
+	// room.
+	reviewed bool
 }
 
 // anonymous tells whether nothing was shown that an identity could come from.

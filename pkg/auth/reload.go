@@ -50,6 +50,9 @@ func (u *Users) generation(c *config.Config, old *generation) *generation {
 	g.accounts[c.SystemAccount] = true
 	if old != nil {
 		g.settings.hash = old.settings.hash // comparisons that go on count
+		for _, w := range g.settings.ways {
+			w.hash = g.settings.hash
+		}
 		g.number = old.number + 1
 	}
 	g.front = g.settings
@@ -189,6 +192,7 @@ type guard interface {
 }
 
 func (g *generation) authenticate(c *Credentials) (*Identity, error) {
+	c.reviewed = true
 	id, err := g.settings.Authenticate(c)
 	if x, ok := g.front.(guard); ok && err == nil {
 		id = x.Guard(id)

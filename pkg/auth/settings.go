@@ -8,7 +8,7 @@ import (
 
 // Settings is the Authenticator of the settings.
 type Settings struct {
-	hash hashing
+	hash *hashing
 
 	users  map[string]*user
 	order  []*user          // as in the settings
@@ -254,7 +254,9 @@ func (s *Settings) Authenticate(c *Credentials) (*Identity, error) {
 	case len(s.users) > 0:
 		return s.pick(s.users, s.order, c, true)
 	case s.token != "":
-		if !s.matches(s.token, c.Token) {
+		if ok, err := s.matches(s.token, c.Token, c, ProxyRequired(s.tokenProxy, c, "") == nil); err != nil {
+			return nil, err
+		} else if !ok {
 			return nil, refused("token")
 		}
 		if err := ProxyRequired(s.tokenProxy, c, "who shows the token"); err != nil {
@@ -276,7 +278,9 @@ func (s *Settings) pick(users map[string]*user, order []*user, c *Credentials, s
 		if err != nil {
 			return nil, err
 		}
-		if !s.matches(u.password, c.Pass) {
+		if ok, err := s.matches(u.password, c.Pass, c, u.proxied(c) == nil); err != nil {
+			return nil, err
+		} else if !ok {
 			return nil, refused("password of user %q, known by certificate", u.name)
 		}
 		if err := u.proxied(c); err != nil {
@@ -290,7 +294,9 @@ func (s *Settings) pick(users map[string]*user, order []*user, c *Credentials, s
 	u := users[c.User]
 	if u == nil {
 		if s.decoy != "" {
-			s.hash.matches(s.decoy, c.Pass)
+			if _, err := s.hash.matches(s.decoy, c.Pass, c, false); err != nil {
+				return nil, err
+			}
 		}
 		return nil, refused("unknown user %q", c.User)
 	}
@@ -338,8 +344,11 @@ func prove(keys map[string]*user, c *Credentials) (*Identity, error) {
 // check judges who claims to be u. The password is compared before anything else
 // is said, whatever else is wrong: a refusal takes the same time for all causes.
 func (s *Settings) check(u *user, c *Credentials) (*Identity, error) {
-	right := s.matches(u.password, c.Pass)
+	fine := u.name == c.User && u.allows(c.Kind) && u.proxied(c) == nil
+	right, err := s.matches(u.password, c.Pass, c, fine)
 	switch {
+	case err != nil:
+		return nil, err
 	case u.name != c.User:
 		return nil, refused("unknown user %q", c.User)
 	case !u.allows(c.Kind):
@@ -355,14 +364,17 @@ func (s *Settings) check(u *user, c *Credentials) (*Identity, error) {
 	return u.identity, nil
 }
 
-// matches compares as [hashing.matches] does. A comparison in clear that fails
-// takes as long as one of hashes where there are any.
-func (s *Settings) matches(configured config.Secret, shown string) bool {
-	ok := s.hash.matches(configured, shown)
-	if !ok && s.decoy != "" && !IsHash(string(configured)) {
-		s.hash.matches(s.decoy, shown)
+// matches tells whether shown is the configured password or token, in clear or hashed.
+// A comparison in clear that fails takes as long as one of hashes where there are any.
+func (s *Settings) matches(configured config.Secret, shown string, c *Credentials, lately bool) (ok bool, err error) {
+	if IsHash(string(configured)) {
+		return s.hash.matches(configured, shown, c, lately)
 	}
-	return ok
+	ok = matchesClear(configured, shown)
+	if !ok && s.decoy != "" {
+		_, err = s.hash.matches(s.decoy, shown, c, false)
+	}
+	return ok, err
 }
 
 // PlaintextPasswords tells whether some password or token is not hashed, for a
