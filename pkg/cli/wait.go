@@ -61,7 +61,7 @@ wait --routes 2 --leafs 1 --http 10.0.0.5:8222`),
 	f.IntVar(&want.gateways, "gateways", -1, "`regions` that there is a connection to")
 	f.IntVar(&want.clients, "clients", -1, "`clients` that are connected")
 	for _, name := range []string{"routes", "leafs", "gateways", "clients"} {
-		f.Lookup(name).DefValue = ""
+		f.Lookup(name).DefValue = "0"
 	}
 	return cmd
 }
