@@ -69,6 +69,7 @@ wait --routes 2 --leafs 1 --http 10.0.0.5:8222`),
 func waitFor(ctx context.Context, e *endpoints, want conditions, timeout time.Duration) error {
 	limit, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	known := "no answer" // the last that was known to be missing
 	for {
 		missing, err := want.missing(limit, e)
 		switch {
@@ -81,20 +82,16 @@ func waitFor(ctx context.Context, e *endpoints, want conditions, timeout time.Du
 		case err != nil && limit.Err() == nil:
 			missing = err.Error()
 		}
+		if missing != "" {
+			known = missing
+		}
 		if !pause(limit, 100*time.Millisecond) {
 			if ctx.Err() != nil {
 				return exit(ExitInterrupted, nil)
 			}
-			return exitf(ExitTimeout, "not after %v: %s", timeout, firstOr(missing, "no answer"))
+			return exitf(ExitTimeout, "not after %v: %s", timeout, known)
 		}
 	}
-}
-
-func firstOr(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 // missing says what is not there yet, "" when all is.

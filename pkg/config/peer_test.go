@@ -53,7 +53,7 @@ func TestPeerFits(t *testing.T) {
 func TestLooseNamesAreWarnedOf(t *testing.T) {
 	for text, want := range map[string]int{
 		"tls { cert_file: c, key_file: k, verify_and_map: true }\nauthorization { users: [ { user: 'CN=a,OU=b' }, { user: 'CN=a,DC=x' }, { user: 'a@b' } ] }": 1,
-		"tls { cert_file: c, key_file: k, verify: true }\nauthorization { users: [ { user: 'CN=a,OU=b' } ] }":                                               0,
+		"tls { cert_file: c, key_file: k, verify: true }\nauthorization { users: [ { user: 'CN=a,OU=b' } ] }":                                                 0,
 	} {
 		file := filepath.Join(t.TempDir(), "h.conf")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
