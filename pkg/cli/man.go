@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"bytes"
 	"fmt"
 	"os"
@@ -88,7 +89,7 @@ func manPage(cmd *cobra.Command, name string) []byte {
 		if arg != "" && f.NoOptDefVal == "" {
 			fmt.Fprintf(&b, " \\fI%s\\fR", roff(arg))
 		}
-		fmt.Fprintf(&b, "\n%s\n", roff(firstOr(usage, "see the documentation of settings")))
+		fmt.Fprintf(&b, "\n%s\n", roff(cmp.Or(usage, "see the documentation of settings")))
 	})
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(cmd.Example))
