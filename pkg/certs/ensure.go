@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/banyanmq/banyan/pkg/atomicfile"
 )
 
 // Spec is what Ensure brings about: an authority in Dir and one certificate
@@ -213,26 +215,10 @@ func exists(file string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// writeFile puts a file in place whole: written beside it, then renamed.
-func writeFile(file string, b []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(file), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	// CreateTemp made it 0600: a key is never readable by others, not even for a moment.
-	if _, err = f.Write(b); err == nil {
-		err = f.Chmod(mode)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+// writeFile puts a file in place whole.
+func writeFile(file string, b []byte, mode fs.FileMode) error {
+	if err := atomicfile.Write(file, b, mode); err != nil {
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
-	return os.Rename(f.Name(), file)
+	return nil
 }

@@ -11,5 +11,5 @@
 // can be read by their owner alone. The layout is the least that works; large
 // estates keep the operator's seed elsewhere.
 //
-// The package may import operator's libraries and nothing of ours.
+// The package may import operator's libraries and, of ours, atomicfile alone.
 package issuer

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
+
+	"github.com/banyanmq/banyan/pkg/atomicfile"
 )
 
 func (r *Result) kept(path string) { r.Files = append(r.Files, File{path, "kept"}) }
@@ -22,30 +24,12 @@ func (r *Result) write(path string, b []byte, mode fs.FileMode) error {
 	return nil
 }
 
-// writeFile puts a file in place at once, never readable by more than it is to be.
+// writeFile puts a file in place whole, and makes its directory.
 func writeFile(path string, b []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return err
+	return atomicfile.Write(path, b, mode)
 }
 
 // key reads the seed in a file, or makes it, and notes the public key.

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
 
+	"github.com/banyanmq/banyan/pkg/atomicfile"
 	"github.com/banyanmq/banyan/pkg/auth/usertoken"
 	"github.com/banyanmq/banyan/pkg/config"
 )
@@ -161,7 +162,7 @@ func (d *Directory) Save(c *jwt.AccountClaims, token string, merge bool) (bool, 
 			d.evictLocked()
 		}
 	}
-	if err := writeWhole(d.path(key), []byte(token)); err != nil {
+	if err := atomicfile.Write(d.path(key), []byte(token), 0o600); err != nil {
 		return false, fmt.Errorf("storing the JWT of account %s: %w", key, err)
 	}
 	d.noteLocked(c, token)
@@ -179,26 +180,6 @@ func (d *Directory) evictLocked() {
 	}
 	d.forgetLocked(oldest)
 	os.Remove(d.path(oldest))
-}
-
-// writeWhole writes a file beside and puts it in place.
-func writeWhole(name string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	return err
 }
 
 // Takes implements Store: a cache keeps what it holds already.

@@ -17,6 +17,6 @@
 // through a temporary file, never with what is not signed by a trusted operator
 // or older than what is there.
 //
-// The package may import auth, account, config, subject, wire and logging. Only the
+// The package may import auth, account, atomicfile, config, subject, wire and logging. Only the
 // resolvers do I/O.
 package operator
