@@ -6,6 +6,8 @@ import (
 	"encoding/asn1"
 	"slices"
 	"strings"
+
+	"github.com/banyanmq/banyan/pkg/config"
 )
 
 // fromCertificate finds the user that the peer's certificate names. The first
@@ -17,7 +19,7 @@ func fromCertificate(users map[string]*user, order []*user, c *Credentials, stru
 		return nil, refused("no certificate to take the user from")
 	}
 	cert := c.TLS.PeerCertificates[0]
-	for _, name := range alternativeNames(cert) {
+	for _, name := range config.AlternativeNames(cert) {
 		if u := users[name]; u != nil && u.allows(c.Kind) {
 			return u, nil
 		}
@@ -27,40 +29,12 @@ func fromCertificate(users map[string]*user, order []*user, c *Credentials, stru
 			return u, nil
 		}
 	}
-	for _, name := range subjectTexts(cert) {
+	for _, name := range config.SubjectTexts(cert) {
 		if u := users[name]; u != nil && u.allows(c.Kind) {
 			return u, nil
 		}
 	}
 	return nil, refused("no user for certificate %q", cert.Subject.String())
-}
-
-func alternativeNames(cert *x509.Certificate) []string {
-	names := slices.Concat(cert.EmailAddresses, cert.DNSNames)
-	for _, u := range cert.URIs {
-		names = append(names, u.String())
-	}
-	return names
-}
-
-// subjectTexts are the subject as text with its domain components appended, if
-// there are any, and without.
-func subjectTexts(cert *x509.Certificate) []string {
-	plain := cert.Subject.ToRDNSequence().String()
-	dcs := ""
-	for _, n := range cert.Subject.Names {
-		if v, ok := n.Value.(string); ok && n.Type.Equal(domainComponent) {
-			dcs += ",DC=" + v
-		}
-	}
-	var texts []string
-	if dcs != "" {
-		texts = append(texts, strings.TrimPrefix(plain+dcs, ","))
-	}
-	if plain != "" {
-		texts = append(texts, plain)
-	}
-	return texts
 }
 
 var domainComponent = asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 25}

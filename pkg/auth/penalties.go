@@ -65,6 +65,20 @@ func (p *Penalties) Failed(from net.Addr) time.Duration {
 	return d - rand.N(d/4+1) // so that many do not come back in one moment
 }
 
+// Atone notes a failed login and waits, until the peer may be told or stop is closed.
+func (p *Penalties) Atone(from net.Addr, stop <-chan struct{}) {
+	d := p.Failed(from)
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-stop:
+	}
+}
+
 func (p *Penalties) count(a netip.Addr) (failures int, first, most time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

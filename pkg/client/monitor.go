@@ -11,6 +11,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
+	"github.com/banyanmq/banyan/pkg/tlsmaterial"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
 
@@ -87,7 +88,7 @@ func (c *conn) infoLocked(subs bool) link.Info {
 		}
 	})
 	if st := c.tls; st != nil {
-		i.TLSVersion, i.TLSCipher = tlsVersion(st.version), tls.CipherSuiteName(st.cipher)
+		i.TLSVersion, i.TLSCipher = tlsmaterial.VersionName(st.version), tls.CipherSuiteName(st.cipher)
 		for _, x := range st.certs {
 			spki, cert := sha256.Sum256(x.RawSubjectPublicKeyInfo), sha256.Sum256(x.Raw)
 			d.PeerCerts = append(d.PeerCerts, PeerCert{
@@ -97,16 +98,6 @@ func (c *conn) infoLocked(subs bool) link.Info {
 	}
 	i.More = d
 	return i
-}
-
-func tlsVersion(v uint16) string {
-	switch v {
-	case tls.VersionTLS12:
-		return "1.2"
-	case tls.VersionTLS13:
-		return "1.3"
-	}
-	return tls.VersionName(v)
 }
 
 // traceIn logs an operation of the client.

@@ -2,7 +2,6 @@ package client
 
 import (
 	"errors"
-	"time"
 
 	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/wire"
@@ -20,21 +19,7 @@ func (c *conn) refuse(err error) error {
 	if errors.Is(err, auth.ErrUnavailable) {
 		return &ending{reason: wire.ReasonAuthFailure}
 	}
-	c.atone()
+	// CONNECT, the first one and any other, is handled on a goroutine of the connection's own.
+	c.s.o.Penalties.Atone(c.remote, c.s.done)
 	return c.fatal(auth.ReasonOf(err), wire.TextAuthViolation)
-}
-
-// atone waits before a refusal. CONNECT, the first one and any other, is handled on a
-// goroutine of the connection's own.
-func (c *conn) atone() {
-	d := c.s.o.Penalties.Failed(c.remote)
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.s.done:
-	}
 }

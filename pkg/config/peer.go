@@ -26,10 +26,21 @@ func (t *TLS) PeerFits(cert *x509.Certificate, user string, known []*url.URL) bo
 // order in which users are looked for: e-mail, DNS and URI names, then the subject as
 // text with its domain components, if there are any, and without.
 func CertificateNames(cert *x509.Certificate) []string {
+	return append(AlternativeNames(cert), SubjectTexts(cert)...)
+}
+
+// AlternativeNames are the e-mail, DNS and URI names of a certificate.
+func AlternativeNames(cert *x509.Certificate) []string {
 	names := slices.Concat(cert.EmailAddresses, cert.DNSNames)
 	for _, u := range cert.URIs {
 		names = append(names, u.String())
 	}
+	return names
+}
+
+// SubjectTexts are the subject as text with its domain components appended, if
+// there are any, and without.
+func SubjectTexts(cert *x509.Certificate) (texts []string) {
 	plain := cert.Subject.ToRDNSequence().String()
 	components := ""
 	for _, n := range cert.Subject.Names {
@@ -38,12 +49,12 @@ func CertificateNames(cert *x509.Certificate) []string {
 		}
 	}
 	if components != "" {
-		names = append(names, strings.TrimPrefix(plain+components, ","))
+		texts = append(texts, strings.TrimPrefix(plain+components, ","))
 	}
 	if plain != "" {
-		names = append(names, plain)
+		texts = append(texts, plain)
 	}
-	return names
+	return texts
 }
 
 var domainComponent = asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 25}

@@ -1,8 +1,6 @@
 package leaf
 
 import (
-	"time"
-
 	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/wire"
@@ -52,17 +50,7 @@ func refused(err error) *ending {
 // atone waits before a peer is told that its login failed. It holds nothing but the
 // goroutine of that one connection.
 func (l *conn) atone(e *ending) {
-	if !e.failed {
-		return
-	}
-	d := l.svc.opts.Penalties.Failed(l.c.RemoteAddr())
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-l.svc.ctx.Done():
+	if e.failed {
+		l.svc.opts.Penalties.Atone(l.c.RemoteAddr(), l.svc.ctx.Done())
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/banyanmq/banyan/pkg/auth"
 	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/tlsmaterial"
 )
 
 // audience of requests.
@@ -80,7 +81,7 @@ func clientTLS(st *tls.ConnectionState) *jwt.ClientTLS {
 	if st == nil {
 		return nil
 	}
-	out := &jwt.ClientTLS{Version: tlsVersion(st.Version), Cipher: tls.CipherSuiteName(st.CipherSuite)}
+	out := &jwt.ClientTLS{Version: tlsmaterial.VersionName(st.Version), Cipher: tls.CipherSuiteName(st.CipherSuite)}
 	for _, chain := range st.VerifiedChains {
 		out.VerifiedChains = append(out.VerifiedChains, pems(chain))
 	}
@@ -88,16 +89,6 @@ func clientTLS(st *tls.ConnectionState) *jwt.ClientTLS {
 		out.Certs = pems(st.PeerCertificates)
 	}
 	return out
-}
-
-func tlsVersion(v uint16) string {
-	switch v {
-	case tls.VersionTLS12:
-		return "1.2"
-	case tls.VersionTLS13:
-		return "1.3"
-	}
-	return tls.VersionName(v)
 }
 
 func pems(certs []*x509.Certificate) (list []string) {
