@@ -10,8 +10,6 @@ import (
 // the time that it spends between one wait and the next, of which every 16th is
 // measured, so that a message does not pay for the clock.
 type load struct {
-	conns int // loop.mu
-
 	// The loop's own.
 	tick   uint
 	woke   time.Time
@@ -61,7 +59,7 @@ func (l *loop) settle(n int) {
 	ld.shed, ld.gather = l.p.advise(l, share, now)
 }
 
-// idle is how busy the loop has been lately, as others see it.
+// recent is how busy the loop has been lately, as others see it.
 func (l *loop) recent(now time.Time) int32 {
 	if now.UnixNano()-l.load.judged.Load() > int64(10*window) {
 		return 0

@@ -30,6 +30,14 @@ func getBuf(n int) []byte {
 	return make([]byte, 0, 1<<c)
 }
 
+// moveBuf moves what b holds to a buffer with room for at least n bytes in all,
+// and gives b back.
+func moveBuf(b []byte, n int) []byte {
+	to := append(getBuf(n), b...)
+	putBuf(b)
+	return to
+}
+
 // headers recycles the slice headers that carry buffers through the pools, so
 // that giving a buffer back does not allocate.
 var headers = sync.Pool{New: func() any { return new([]byte) }}

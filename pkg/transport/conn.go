@@ -39,6 +39,13 @@ type Options struct {
 	OnSlow func()
 }
 
+// complete fills in what was left out.
+func (o *Options) complete() {
+	if o.WriteDeadline == 0 {
+		o.WriteDeadline = 10 * time.Second
+	}
+}
+
 // Errors with which a connection ends on our side. Serve returns the first
 // that happened.
 var (
@@ -128,9 +135,7 @@ func New(nc net.Conn, opts Options) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opts.WriteDeadline == 0 {
-		opts.WriteDeadline = 10 * time.Second
-	}
+	opts.complete()
 	if t, ok := nc.(*net.TCPConn); ok {
 		t.SetNoDelay(true)
 	}

@@ -1,14 +1,10 @@
 package transport
 
-import "time"
-
 // SetOptions replaces the Options that concern writing: where it turns out only after
 // the first words of a connection whose it is. It must be called before Run or Serve,
 // with nothing queued.
 func (c *Conn) SetOptions(o Options) {
-	if o.WriteDeadline == 0 {
-		o.WriteDeadline = 10 * time.Second
-	}
+	o.complete()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.opts.MaxPending, c.opts.WriteDeadline = o.MaxPending, o.WriteDeadline

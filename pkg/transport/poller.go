@@ -138,9 +138,7 @@ func slimmed(b []byte, most int) []byte {
 	if n := len(b); n == 0 || n > most || cap(b) <= maxSlim {
 		return b
 	}
-	small := append(getBuf(len(b)), b...)
-	putBuf(b)
-	return small
+	return moveBuf(b, len(b))
 }
 
 const maxSlim = 4 << 10

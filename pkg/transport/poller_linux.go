@@ -245,7 +245,6 @@ func (l *loop) add(c *Conn) error {
 		c.loop = nil
 		return err
 	}
-	l.load.conns++
 	return nil
 }
 
@@ -256,7 +255,6 @@ func (l *loop) remove(c *Conn) {
 	l.control(syscall.EPOLL_CTL_DEL, c)
 	l.slots[c.fd] = slot{}
 	c.loop = nil
-	l.load.conns--
 }
 
 // control tells the kernel what c is waited for; c's mu is held.

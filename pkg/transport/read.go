@@ -76,9 +76,7 @@ func (c *Conn) makeRoom() {
 	if c.need > cap(c.rbuf) {
 		room = min(room, c.need)
 	}
-	grown := append(getBuf(room), c.rbuf...)
-	putBuf(c.rbuf)
-	c.rbuf = grown
+	c.rbuf = moveBuf(c.rbuf, room)
 }
 
 // receive reads once from the socket, into the lowest stage or, if there is

@@ -133,7 +133,5 @@ func roomFor(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) >= n {
 		return dst
 	}
-	grown := append(getBuf(len(dst)+n), dst...)
-	putBuf(dst)
-	return grown
+	return moveBuf(dst, len(dst)+n)
 }
