@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -52,8 +53,11 @@ func (k *sink) DeliverOnce(m *Msg, plain bool, groups [][]byte) bool {
 	return true
 }
 
-func (k *sink) DeliverBatch(ms []Msg, s *Sub) (n int) {
+func (k *sink) DeliverBatch(ms []Msg, s *Sub, mixed bool) (n int) {
 	for i := range ms {
+		if !mixed && !bytes.Equal(ms[i].Subject, ms[0].Subject) {
+			panic(fmt.Sprintf("%s and %s in a batch on one subject", ms[0].Subject, ms[i].Subject))
+		}
 		if k.Deliver(&ms[i], s) {
 			n++
 		}
@@ -427,7 +431,7 @@ func TestModel(t *testing.T) {
 			default:
 				e := rapid.SampledFrom(ends[:8]).Draw(t, "from")
 				subj := literal.Draw(t, "subject")
-				if e.in.held == nil && rapid.Bool().Draw(t, "enqueue") {
+				if e.in.put.held == nil && rapid.Bool().Draw(t, "enqueue") {
 					e.in.Enqueue(&Msg{Account: a, Subject: []byte(subj), Payload: []byte("m")})
 					e.in.Flush()
 				} else {
@@ -538,8 +542,14 @@ func TestBatch(t *testing.T) {
 			subscribe(a, two, "b", "q", 0, 1)
 		}
 		want := 0
+		var subjects []string
 		for range rapid.IntRange(1, 2000).Draw(t, "messages") {
-			m := &Msg{Account: a, Subject: []byte(rapid.SampledFrom([]string{"a", "a", "a", "b", "c"}).Draw(t, "subject")), Payload: fmt.Append(nil, want)}
+			subj := rapid.SampledFrom([]string{"a", "a", "a", "b", "c"}).Draw(t, "subject")
+			if rapid.IntRange(0, 3).Draw(t, "often") == 0 { // more subjects than the cache has places
+				subj = fmt.Sprintf("s%d", rapid.IntRange(0, 60).Draw(t, "rare"))
+			}
+			subjects = append(subjects, subj)
+			m := &Msg{Account: a, Subject: []byte(subj), Payload: fmt.Append(nil, want)}
 			want++
 			switch rapid.IntRange(0, 9).Draw(t, "how") {
 			case 0:
@@ -563,8 +573,8 @@ func TestBatch(t *testing.T) {
 			t.Fatalf("%d messages, want %d", len(got), want)
 		}
 		for i, d := range got {
-			if d.payload != fmt.Sprint(i) {
-				t.Fatalf("message %d is %s", i, d.payload)
+			if d.payload != fmt.Sprint(i) || d.subject != subjects[i] {
+				t.Fatalf("message %d is %s on %s, want it on %s", i, d.payload, d.subject, subjects[i])
 			}
 		}
 		if n := src.In.Msgs.Load(); n != int64(want) {
@@ -670,5 +680,58 @@ func TestBatchOneConnection(t *testing.T) {
 				t.Fatalf("delivery %d is message %s", at, d.payload)
 			}
 		}
+	}
+}
+
+// TestResultSize: results lie on whole lines of the processor's cache, which the
+// allocator gives to objects of this size.
+func TestResultSize(t *testing.T) {
+	if size := unsafe.Sizeof(result{}); unsafe.Sizeof(uintptr(0)) == 8 && size != 256 {
+		t.Errorf("a result takes %d bytes", size)
+	}
+}
+
+// TestCacheFollowsSubjects: the cache of an inlet becomes large enough for the
+// subjects that come back, however many times they are more than it holds at
+// first, and stays small beside those that do not.
+func TestCacheFollowsSubjects(t *testing.T) {
+	b := New("N1", "C", "")
+	a := b.Account("A")
+	src, _ := newPort(b, Client, FromClient, "")
+	round := func(in *Inlet, n int, subj func(i int) string) (misses int) {
+		for i := range n {
+			if r := in.find(a, []byte(subj(i))); r == &in.spare || !r.used {
+				misses++
+			}
+		}
+		return misses
+	}
+	sensor := func(i int) string { return fmt.Sprintf("plant.sensor.%d", i) }
+	for _, n := range []int{2, 32, 100, 500, 2500, 4000} {
+		in := b.NewInlet(src)
+		for range 20 {
+			round(in, n, sensor)
+		}
+		if misses := round(in, n, sensor); misses > n/8 {
+			t.Errorf("%d subjects in turn: %d misses, %d slots", n, misses, len(in.slots))
+		}
+		if len(in.slots) > max(cacheMin, 8*n) {
+			t.Errorf("%d subjects in turn: %d slots", n, len(in.slots))
+		}
+	}
+	in := b.NewInlet(src)
+	for i := range 100_000 { // one of five is used for the first and last time
+		round(in, 4, sensor)
+		round(in, 1, func(int) string { return fmt.Sprintf("_INBOX.%d", i) })
+	}
+	if len(in.slots) != cacheMin {
+		t.Errorf("%d slots for four subjects and those used once", len(in.slots))
+	}
+	if misses := round(in, 4, sensor); misses > 0 {
+		t.Errorf("%d of four subjects were driven out by those used once", misses)
+	}
+	in.Rest()
+	if in.slots != nil {
+		t.Error("a cache at rest")
 	}
 }

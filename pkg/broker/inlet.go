@@ -7,7 +7,12 @@ import (
 
 const (
 	cacheMin = 32   // slots of a cache in use
-	cacheMax = 4096 // and at most
+	cacheMax = 8192 // and at most
+	// ways is how many slots a subject may be in: those that share a line of the
+	// processor's cache.
+	ways = 4
+	// watchFor is after how many misses nobody waits for a subject to come back.
+	watchFor = 2 * cacheMax
 	// flushBudget bounds what one block may have queued before its destinations
 	// are flushed early: beyond it, what was queued first leaves the processor's
 	// cache before it is written.
@@ -21,18 +26,16 @@ type Inlet struct {
 	port *Port
 
 	last  *result // of the previous message
-	slots []slot  // direct-mapped by hash of the subject; nil until used
-	again int     // subjects that came back after they were driven out
+	slots []slot  // sets of ways by hash of the subject; nil until used
+	again int     // subjects that came back soon after they were driven out
+	late  watch
 	seed  maphash.Seed
 	rng   uint64
 	spare result // for results that are not kept
 	match []*Sub // scratch
 	full  []byte // scratch: a mapped reply subject
 
-	// What Enqueue has put off: messages for the destinations of held.
-	held  *result
-	batch []Msg
-	size  int // bytes of their payloads
+	put batch
 
 	token  uint64
 	dirty  []Sink
@@ -54,6 +57,7 @@ type Inlet struct {
 	msgs, bytes int64
 	marked      bool
 	rescues     bool
+	returns     bool // what is being built is for a rescue, which may go back
 	traces      bool // messages with headers may be traced already
 }
 
@@ -70,7 +74,7 @@ func (in *Inlet) Publish(m *Msg) int {
 	if m.HdrLen > 0 && in.traces && mayBeTraced(m) {
 		return in.arrived(m)
 	}
-	if in.held != nil {
+	if in.put.held != nil {
 		in.Settle()
 	}
 	in.count(m)
@@ -108,77 +112,175 @@ func (in *Inlet) find(a *Account, subj []byte) *result {
 		in.slots = make([]slot, cacheMin)
 	}
 	h := maphash.Bytes(in.seed, subj)
-	at := &in.slots[h&uint64(len(in.slots)-1)]
-	r := at.r
-	if r != nil && r.account == a && bytes.Equal(r.subject, subj) {
-		r.used = true
-		if !a.index.Fresh(r.stamp) {
-			in.build(r, a, subj, in.port.Reach, false)
+	set := in.set(h)
+	for i := range set {
+		if set[i].hash != uint32(h>>32) {
+			continue
 		}
-		in.last = r
-		return r
+		if r := set[i].r; r != nil && r.account == a && bytes.Equal(r.subject, subj) {
+			r.used = true
+			if !a.index.Fresh(r.stamp) {
+				in.build(r, a, subj, in.port.Reach, false)
+			}
+			in.last = r
+			return r
+		}
 	}
-	return in.miss(at, h, a, subj)
+	return in.miss(set, h, a, subj)
 }
 
 // slot is one place of the cache.
 type slot struct {
 	r    *result
 	hash uint32 // of the subject in r
-	gone uint32 // hash of the last subject that found no place here or lost it
+	gone uint32 // hash of a subject that found no place in this set or lost it
 }
 
-// miss makes a result that is not in the cache. One that is in its slot and was
-// used since the last miss there stays: subjects used once, such as reply
-// subjects, do not drive out the ones used often. Only subjects that come back
-// make the cache grow.
-func (in *Inlet) miss(at *slot, h uint64, a *Account, subj []byte) *result {
-	h32 := uint32(h >> 32)
-	if at.gone == h32 {
-		in.again++
-		if in.again > len(in.slots)/4 && len(in.slots) < cacheMax {
-			in.grow()
-			at = &in.slots[h&uint64(len(in.slots)-1)]
+// set is where the subject with a hash may be.
+func (in *Inlet) set(h uint64) []slot {
+	i := int(h&uint64(len(in.slots)/ways-1)) * ways
+	return in.slots[i : i+ways : i+ways]
+}
+
+// watch waits for some of the subjects that found no place or lost it: how many were
+// missed until one comes back tells how large a cache would have held them all, also
+// when that is many times the present one.
+type watch struct {
+	misses uint32
+	hashes [4]uint32
+	since  [4]uint32 // misses when it began; 0: the place is free
+}
+
+// saw notes a miss, and returns how many there were since that subject was let go;
+// 0 if it is not waited for.
+func (w *watch) saw(h uint32) int {
+	w.misses++
+	for i := range w.hashes {
+		if w.hashes[i] == h && w.since[i] != 0 {
+			n := w.misses - w.since[i]
+			w.since[i] = 0
+			return int(n)
 		}
 	}
-	r := at.r
-	if r != nil && r.used {
-		r.used = false
-		at.gone = h32
+	return 0
+}
+
+// let notes that a subject is let go.
+func (w *watch) let(h uint32) {
+	for i := range w.hashes {
+		if w.since[i] == 0 || w.misses-w.since[i] > watchFor {
+			w.hashes[i], w.since[i] = h, w.misses
+			return
+		}
+	}
+}
+
+// miss makes a result that is not in the cache. It takes the place of one that was
+// not used since the last miss in its set, or else is not kept: subjects used once,
+// such as reply subjects, do not drive out the ones used often. Only subjects
+// that come back make the cache grow.
+func (in *Inlet) miss(set []slot, h uint64, a *Account, subj []byte) *result {
+	h32 := uint32(h >> 32)
+	if in.returned(set, h32) {
+		set = in.set(h)
+	}
+	at := place(set)
+	if at == nil {
+		in.letGo(set, h32)
 		in.build(&in.spare, a, subj, in.port.Reach, false)
 		return &in.spare
 	}
-	if r == nil {
-		r = new(result)
-		at.r = r
+	if at.r == nil {
+		at.r = new(result)
 	} else {
-		at.gone = at.hash
+		in.letGo(set, at.hash)
 	}
 	at.hash = h32
-	r.used = false
-	in.build(r, a, subj, in.port.Reach, false)
-	in.last = r
-	return r
+	at.r.used = false
+	in.build(at.r, a, subj, in.port.Reach, false)
+	in.last = at.r
+	return at.r
 }
 
-// grow makes the cache four times as large.
-func (in *Inlet) grow() {
-	in.again = 0
-	bigger := make([]slot, 4*len(in.slots))
-	for _, s := range in.slots {
-		if s.r != nil {
-			bigger[maphash.Bytes(in.seed, s.r.subject)&uint64(len(bigger)-1)] = slot{r: s.r, hash: s.hash}
+// place is the slot of a set that a new result may have; nil if all were used lately.
+func place(set []slot) *slot {
+	var at *slot
+	for i := range set {
+		switch s := &set[i]; {
+		case s.r == nil:
+			return s
+		case !s.r.used:
+			at = s
 		}
 	}
-	in.slots = bigger
+	if at == nil {
+		for i := range set {
+			set[i].r.used = false
+		}
+	}
+	return at
+}
+
+// returned notes a miss and makes the cache larger, which it reports, if that would
+// have avoided enough of them.
+func (in *Inlet) returned(set []slot, h uint32) bool {
+	size := len(in.slots)
+	if size >= cacheMax {
+		return false
+	}
+	for i := range set {
+		if set[i].gone == h {
+			in.again++
+			break
+		}
+	}
+	if in.again > size/4 {
+		size *= 2
+	}
+	if n := in.late.saw(h); n > 0 {
+		for size < cacheMax && size < 2*n {
+			size *= 2
+		}
+	}
+	if size == len(in.slots) {
+		return false
+	}
+	in.grow(size)
+	return true
+}
+
+// letGo remembers a subject that is not in the cache, or not any more.
+func (in *Inlet) letGo(set []slot, h uint32) {
+	set[h%ways].gone = h
+	in.late.let(h)
+}
+
+// grow makes the cache larger. What is in one set goes to sets that get nothing from
+// another: there is room.
+func (in *Inlet) grow(size int) {
+	in.again = 0
+	old := in.slots
+	in.slots = make([]slot, size)
+	for _, s := range old {
+		if s.r == nil {
+			continue
+		}
+		set := in.set(maphash.Bytes(in.seed, s.r.subject))
+		for i := range set {
+			if set[i].r == nil {
+				set[i].r, set[i].hash = s.r, s.hash
+				break
+			}
+		}
+	}
 }
 
 // Rest gives up the cache. To be called when the connection has been idle.
 func (in *Inlet) Rest() {
-	in.slots, in.last, in.match, in.dirty, in.batch = nil, nil, nil, nil, nil
+	in.slots, in.last, in.match, in.dirty, in.put.msgs = nil, nil, nil, nil, nil
 	in.crossings, in.faces, in.turned, in.mapped = nil, nil, [2][]byte{}, [2][]byte{}
 	in.spare = result{}
-	in.again = 0
+	in.again, in.late = 0, watch{}
 }
 
 // mark makes sure that p is flushed at the end of the block.
@@ -199,7 +301,7 @@ func (in *Inlet) mark(p *Port, n int) {
 // Flush ends a block: what its messages queued is written, and what it counted
 // is published.
 func (in *Inlet) Flush() {
-	if in.held != nil {
+	if in.put.held != nil {
 		in.Settle()
 	}
 	if in.msgs > 0 {

@@ -25,7 +25,7 @@ func (in *Inlet) Map(a *Account, subj []byte) (to []byte, ok bool) {
 	if bytes.Equal(next, in.mapped[0]) {
 		return in.mapped[0], true
 	}
-	if in.held != nil {
+	if in.put.held != nil {
 		in.Settle() // may hold the subject before
 	}
 	in.mapped[0], in.mapped[1] = in.mapped[1], in.mapped[0]

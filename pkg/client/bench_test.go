@@ -154,6 +154,32 @@ func BenchmarkHandleBlock(b *testing.B) {
 	}
 }
 
+// BenchmarkSubjects is a block of messages that go to one subscriber, over so many subjects in turn.
+func BenchmarkSubjects(b *testing.B) {
+	for _, subjects := range []int{1, 2, 500, 2500} {
+		b.Run(fmt.Sprint(subjects), func(b *testing.B) {
+			h := startHub(b)
+			sub := loops(b, h, 1, quiet)[0]
+			sub.feed("SUB foo.* 1\r\n")
+			pub := loops(b, h, 1, quiet)[0]
+			const n = 250
+			var blocks [][]byte
+			for at := 0; at < max(subjects, n); at += n {
+				var blk []byte
+				for i := range n {
+					blk = append(blk, pubs(1, 128, fmt.Sprintf("foo.subject-%04d", (at+i)%subjects))...)
+				}
+				blocks = append(blocks, blk)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := 0; i < b.N; i += n {
+				pub.block(blocks[i/n%len(blocks)])
+			}
+		})
+	}
+}
+
 // BenchmarkSockets is publisher to subscriber through two loopback sockets.
 func BenchmarkSockets(b *testing.B) {
 	for _, size := range []int{16, 128, 1024, 16384} {

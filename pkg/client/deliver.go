@@ -61,22 +61,22 @@ const batchRoom = 16 << 10
 const startRoom = 256
 
 // DeliverBatch implements broker.BatchSink.
-func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub) (n int) {
+func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub, mixed bool) (n int) {
 	if len(ms) == 0 || ms[0].From == s.Port && c.noEcho {
 		return 0
 	}
 	if ms[0].From.Class != broker.Client || len(ms[0].Subject)+len(s.SID) > startRoom-len("MSG   ") {
 		return c.deliverEach(ms, s)
 	}
-	// All are on one subject: the line's start is the same for each, but for the H.
+	// On one subject the line's start is the same for each, but for the H.
 	var room [startRoom]byte
 	start := wire.AppendClientPrefix(room[:0], ms[0].Subject, s.SID, false)
-	fixed := len(start) + lineRoom
+	fixed := len(s.SID) + lineRoom
 	for len(ms) > 0 {
 		size, k := 0, 0
 		for k < len(ms) && (k == 0 || size < batchRoom) {
 			m := &ms[k]
-			size += fixed + len(m.Reply) + len(m.Payload)
+			size += fixed + len(m.Subject) + len(m.Reply) + len(m.Payload)
 			k++
 		}
 		b := c.t.ReserveOrFlush(size)
@@ -91,14 +91,18 @@ func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub) (n int) {
 		for i := range ms[:k] {
 			m := &ms[i]
 			if !c.out.takes(s, m.Subject) {
-				break
+				continue // one on another subject may be taken
 			}
 			hdr, payload := c.count(m, s, m.Reply)
-			if hdr > 0 {
-				b = append(b, 'H')
+			if mixed {
+				b = wire.AppendClientMsg(b, m.Subject, s.SID, m.Reply, hdr, len(payload))
+			} else {
+				if hdr > 0 {
+					b = append(b, 'H')
+				}
+				b = append(b, start...)
+				b = wire.AppendClientTail(b, m.Reply, hdr, len(payload))
 			}
-			b = append(b, start...)
-			b = wire.AppendClientTail(b, m.Reply, hdr, len(payload))
 			b = append(b, payload...)
 			b = append(b, wire.CRLF...)
 			n++
