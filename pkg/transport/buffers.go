@@ -10,7 +10,7 @@ import (
 // to the collector.
 const (
 	minClass = 9  // 512 B
-	maxClass = 20 // 1 MiB
+	maxClass = 23 // 8 MiB, the largest payload that is advised
 )
 
 var pools [maxClass + 1]sync.Pool

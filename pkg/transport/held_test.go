@@ -64,3 +64,24 @@ func TestAnswersOfTLS(t *testing.T) {
 	b.Interrupt()
 	<-served
 }
+
+// TestFullRecords: chunks of the queue do not end in records of their own.
+func TestFullRecords(t *testing.T) {
+	a, b := pair(t, Options{}, Options{})
+	layerings()["tls"](t, a, b)
+	served := make(chan struct{})
+	go func() { b.Serve(begun{}); close(served) }()
+	out, plain := a.BytesOut(), 0
+	for range 10 { // three of them fit in a chunk
+		plain += 16<<10 + 40
+		a.Write(make([]byte, 16<<10+40))
+	}
+	a.Flush()
+	waitFor(t, func() bool { return a.Pending() == 0 })
+	const overhead = 5 + 1 + 16 // header, type and tag of a TLS 1.3 record
+	if records := (int(a.BytesOut()-out) - plain) / overhead; records != (plain+tlsRecord-1)/tlsRecord {
+		t.Errorf("%d records for %d bytes", records, plain)
+	}
+	b.Interrupt()
+	<-served
+}

@@ -212,8 +212,39 @@ type tlsEncoder struct {
 	conn *tls.Conn
 }
 
+// tlsRecord is the most that a record carries (RFC 8446 5.1).
+const tlsRecord = 16 << 10
+
+// encode makes full records: what is left of a chunk shares one with the start of the
+// next.
 func (e *tlsEncoder) encode(wire, plain [][]byte) ([][]byte, error) {
-	for _, b := range plain {
+	var rest []byte
+	defer func() { putBuf(rest) }()
+	for i, b := range plain {
+		if len(rest) > 0 {
+			n := min(tlsRecord-len(rest), len(b))
+			rest = append(rest, b[:n]...)
+			b = b[n:]
+			if len(rest) < tlsRecord && i < len(plain)-1 {
+				continue
+			}
+			if _, err := e.conn.Write(rest); err != nil {
+				return wire, err
+			}
+			rest = rest[:0]
+		}
+		if i < len(plain)-1 {
+			if left := len(b) % tlsRecord; left > 0 {
+				if rest == nil {
+					rest = getBuf(tlsRecord)
+				}
+				rest = append(rest, b[len(b)-left:]...)
+				b = b[:len(b)-left]
+			}
+		}
+		if len(b) == 0 {
+			continue
+		}
 		if _, err := e.conn.Write(b); err != nil {
 			return wire, err
 		}
