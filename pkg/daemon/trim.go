@@ -8,11 +8,16 @@ import (
 )
 
 const (
-	trimEvery = 2 * time.Second
+	// trimSoon is the time between two looks while something is allocated. Each look
+	// without is followed by one twice as late, up to trimLate: an idle process is
+	// woken a few times a minute.
+	trimSoon = 2 * time.Second
+	trimLate = 10 * time.Second
 	// trimQuiet is the most that may be allocated between two looks for the process
 	// to count as quiet.
 	trimQuiet = 64 << 10
-	// trimFrom is the least that must have been allocated since the last trim.
+	// trimFrom is the least that must have been allocated since the last trim. The
+	// first one comes after the start, which always leaves something behind.
 	trimFrom = 1 << 20
 )
 
@@ -44,20 +49,34 @@ func (t *trimmer) stop() {
 
 func (t *trimmer) run() {
 	defer close(t.over)
-	tick := time.NewTicker(trimEvery)
-	defer tick.Stop()
+	wait := trimSoon
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	for {
 		select {
 		case <-t.done:
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
-		if t.due() {
+		before := t.last
+		due := t.due()
+		wait = nextLook(wait, t.last-before)
+		if due {
 			trim()
 			t.look()
 			t.trimmed = t.last
 		}
+		timer.Reset(wait)
 	}
+}
+
+// nextLook is how long to wait after a look that came after so long and found so
+// many bytes allocated.
+func nextLook(waited time.Duration, allocated uint64) time.Duration {
+	if allocated >= trimQuiet {
+		return trimSoon
+	}
+	return min(2*waited, trimLate)
 }
 
 // trim gives back what nobody uses. What a sync.Pool holds survives one collection:
@@ -65,13 +84,15 @@ func (t *trimmer) run() {
 func trim() {
 	runtime.GC()
 	debug.FreeOSMemory()
+	dropCode()
 }
 
 // due takes a look and says whether it is time.
 func (t *trimmer) due() bool {
 	before := t.last
 	live := t.look()
-	return t.last-before < trimQuiet && t.last-t.trimmed > max(trimFrom, live/8)
+	quiet := t.last-before < trimQuiet
+	return quiet && (t.trimmed == 0 || t.last-t.trimmed > max(trimFrom, live/8))
 }
 
 func (t *trimmer) look() (live uint64) {

@@ -32,6 +32,32 @@ func TestTrimmerWaitsForQuiet(t *testing.T) {
 	}
 }
 
+// TestTrimmerAfterStart: the first trim needs no more than quiet.
+func TestTrimmerAfterStart(t *testing.T) {
+	tr := startTrimmer()
+	tr.stop()
+	tr.look()
+	if tr.trimmed != 0 {
+		t.Fatal("trimmed before it was quiet")
+	}
+	if !tr.due() {
+		t.Error("not due after the start")
+	}
+}
+
+func TestNextLook(t *testing.T) {
+	wait := trimSoon
+	for range 10 {
+		wait = nextLook(wait, trimQuiet-1)
+	}
+	if wait != trimLate {
+		t.Errorf("%v after a long quiet", wait)
+	}
+	if got := nextLook(wait, trimQuiet); got != trimSoon {
+		t.Errorf("%v after something was allocated", got)
+	}
+}
+
 // TestTrimEmptiesPools: what has been pooled goes as well.
 func TestTrimEmptiesPools(t *testing.T) {
 	var p sync.Pool
