@@ -20,7 +20,12 @@ type idle struct {
 	burst int           // then so many bytes go through each of them; 0: none
 }
 
+// forgotten is after how long a process has given back what its start took, if it does such a thing: what connections take is
+// counted from there.
+const forgotten = 6 * time.Second
+
 func (c idle) once(run uint16, at *site, _ time.Duration) (measure, error) {
+	time.Sleep(forgotten)
 	before, _, err := usage(at.pids)
 	if err != nil {
 		return measure{}, err

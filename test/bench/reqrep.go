@@ -18,6 +18,7 @@ type requests struct {
 	requesters int
 	inflight   int     // requests of each that may be open at once (closed loop)
 	rate       float64 // requests a second over all (open loop); 0: closed loop
+	half       bool    // closed loop until pace is called: see calibrated
 }
 
 type requestSession struct {
@@ -38,6 +39,33 @@ type requester struct {
 	until  int64   // no new request after this time; 0 in open loop
 	due    int     // requests to send at the end of the read block
 	probes int     // that came back
+}
+
+// calibrated is a load whose rate is found out: half of what the slowest of the servers it is run against can take.
+type calibrated interface {
+	load
+	uncalibrated() bool
+	// saturation is how many requests a second the servers take when the next one waits for the last.
+	saturation(d time.Duration) (float64, error)
+	// pace makes it an open loop at that rate, to be called once and between two runs.
+	pace(rate float64)
+}
+
+func (s *requestSession) uncalibrated() bool { return s.spec.half && s.spec.rate == 0 }
+
+func (s *requestSession) saturation(d time.Duration) (float64, error) {
+	m, err := s.Run(d)
+	return m.Rate, err
+}
+
+func (s *requestSession) pace(rate float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spec.rate = rate
+	for _, r := range s.reqs {
+		r.e.flush = nil // the sender answers pings from here on
+		r.publisher.sent, r.until = r.next, 0
+	}
 }
 
 func (r requests) open(run uint16, at *site) (load, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -212,6 +213,9 @@ func (r *runner) together(sc *scenario, order []*side) (out map[string]measure, 
 	if sc.once != nil {
 		return out, nil
 	}
+	if err := calibrate(loads, phase/4); err != nil {
+		return nil, err
+	}
 	for _, s := range order {
 		stop := profiling(r.profiles, sc.name, up[s].profile, phase)
 		out[s.Name], err = loads[s].Run(phase)
@@ -223,6 +227,27 @@ func (r *runner) together(sc *scenario, order []*side) (out map[string]measure, 
 		}
 	}
 	return out, nil
+}
+
+// calibrate gives loads that want it half of the rate that the slowest of their servers took.
+func calibrate(loads map[*side]load, d time.Duration) error {
+	slowest := math.Inf(1)
+	var wanting []calibrated
+	for s, l := range loads {
+		c, ok := l.(calibrated)
+		if !ok || !c.uncalibrated() {
+			continue
+		}
+		rate, err := c.saturation(d)
+		if err != nil {
+			return fmt.Errorf("side %s: saturation: %w", s.Name, err)
+		}
+		slowest, wanting = min(slowest, rate), append(wanting, c)
+	}
+	for _, c := range wanting {
+		c.pace(slowest / 2)
+	}
+	return nil
 }
 
 // value is a scenario's figure of one measure.

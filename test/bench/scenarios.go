@@ -180,6 +180,9 @@ func pacedScenarios() []scenario {
 			open: requests{size: 128, requesters: 1, rate: 5000}.open},
 		scenario{name: "reqrep-open-20k", title: "request/reply, open loop 20,000/s", per: perRequest, goal: 0.85, p99: 0.80,
 			open: requests{size: 128, requesters: 1, rate: 20_000}.open},
+		scenario{name: "reqrep-open-half", title: "request/reply, open loop at half of the slower server's saturation", per: perRequest, p99: 0.80,
+			limits: []limit{{figure: "p99.9", most: 0.80, beside: true}},
+			open:   requests{size: 128, requesters: 1, inflight: 64, half: true}.open},
 	)
 	for i := range all {
 		all[i].least = time.Second
