@@ -52,9 +52,9 @@ func (c *Conn) advanceTo(i int, dst *[]byte) (bool, error) {
 		had := len(*dst)
 		fresh := *dst == nil
 		if fresh {
-			*dst = getBuf(firstRead)
+			*dst = getBuf(c.rwant)
 		} else if cap(*dst)-len(*dst) < maxSlim {
-			*dst = roomFor(*dst, max(firstRead, len(*dst)))
+			*dst = roomFor(*dst, max(c.rwant, len(*dst)))
 		}
 		out, n, err := s.decode(*dst, s.in)
 		*dst = out
