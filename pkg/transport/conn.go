@@ -244,6 +244,17 @@ func (c *Conn) Interrupt() {
 // bytes rather than a reset; then the socket is closed. It blocks for at most
 // about twice limit, and must be called from the goroutine that reads.
 func (c *Conn) Finish(cause error, limit time.Duration) {
+	c.finish(cause, limit, func() { c.discard(min(limit, lingerLimit)) })
+}
+
+// FinishServing is Finish that goes on to give input to the handler of Run, until
+// the peer, which sees the end of what we send, has closed its side too, or for at
+// most linger. What the peer had sent by then is not lost.
+func (c *Conn) FinishServing(cause error, limit, linger time.Duration) {
+	c.finish(cause, limit, func() { c.serveRest(linger) })
+}
+
+func (c *Conn) finish(cause error, limit time.Duration, rest func()) {
 	moored := c.ashore() == nil
 	c.mu.Lock()
 	if c.cause == nil && moored {
@@ -283,18 +294,37 @@ func (c *Conn) Finish(cause error, limit time.Duration) {
 	}
 	if h, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		h.CloseWrite()
-		c.nc.SetReadDeadline(time.Now().Add(min(limit, lingerLimit)))
-		b := getBuf(16 << 10)
-		for seen := 0; seen < lingerBytes; {
-			n, err := c.nc.Read(b[:cap(b)])
-			seen += n
-			if err != nil {
-				break
-			}
-		}
-		putBuf(b)
+		rest()
 	}
 	c.Close()
+}
+
+// discard reads until the peer has closed, or for a while.
+func (c *Conn) discard(limit time.Duration) {
+	c.nc.SetReadDeadline(time.Now().Add(limit))
+	b := getBuf(16 << 10)
+	defer putBuf(b)
+	for seen := 0; seen < lingerBytes; {
+		n, err := c.nc.Read(b[:cap(b)])
+		seen += n
+		if err != nil {
+			return
+		}
+	}
+}
+
+// serveRest handles what was read, and is still to come, until the peer has closed.
+func (c *Conn) serveRest(limit time.Duration) {
+	c.nc.SetReadDeadline(time.Now().Add(limit))
+	for c.handle() == nil {
+		more, err := c.advance()
+		if err != nil {
+			return
+		}
+		if !more && c.fill() != nil {
+			return
+		}
+	}
 }
 
 const (

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"sync"
 	"testing"
 	"time"
 )
@@ -31,5 +32,59 @@ func TestFinishBesideFlush(t *testing.T) {
 		}
 		b.Close()
 		<-done
+	}
+}
+
+// TestFinishServing: what the peer sends until it sees the end is handled, and then the connection is closed without
+// waiting any longer.
+func TestFinishServing(t *testing.T) {
+	for name, layer := range layerings() {
+		t.Run(name, func(t *testing.T) {
+			a, b := pair(t, Options{}, Options{})
+			layer(t, a, b)
+			sent, got := 0, 0
+			seen := make(chan struct{}) // b has seen the end
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for {
+					select {
+					case <-seen:
+						b.Finish(nil, time.Second)
+						return
+					default:
+					}
+					if !b.WriteFlush(frame([]byte("more"))) {
+						return
+					}
+					sent++
+					time.Sleep(100 * time.Microsecond)
+				}
+			})
+			wg.Go(func() {
+				defer close(seen)
+				_ = b.Serve(&frames{on: func([]byte) error { return nil }})
+			})
+			first := make(chan struct{})
+			err := a.Serve(&frames{on: func([]byte) error {
+				if got++; got == 10 {
+					close(first)
+					a.Interrupt()
+				}
+				return nil
+			}})
+			<-first
+			if !IsTimeout(err) {
+				t.Errorf("Serve ended with %v", err)
+			}
+			began := time.Now()
+			a.FinishServing(nil, time.Second, 20*time.Second)
+			if d := time.Since(began); d > 10*time.Second {
+				t.Errorf("it took %v though the peer has closed", d)
+			}
+			wg.Wait()
+			if got != sent {
+				t.Errorf("%d frames were handled of %d sent", got, sent)
+			}
+		})
 	}
 }
