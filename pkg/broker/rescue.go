@@ -5,9 +5,10 @@ package broker
 const RescueOrigin = "$Q"
 
 // Rescue lets messages of a route whose chosen queue group has no member here any
-// more go on to another server that has one: once, never back to the server that
-// chose us (cluster-routes 14.3, 20.8). Servers are told apart by the Link
-// of their ports' Origin.
+// more go on to another server that has one: once, and back to the server that
+// chose us only if no other has (cluster-routes 14.3, 20.8): a member that moved
+// from here to there, as clients do before a planned stop, gets what was chosen for
+// it before. Servers are told apart by the Link of their ports' Origin.
 func (in *Inlet) Rescue() { in.rescues = true }
 
 // rescue is the rare case of a group that was left between the choice and the
@@ -18,23 +19,17 @@ func (in *Inlet) rescue(m *Msg, served uint64) (n int) {
 		return 0
 	}
 	r := &in.spare
+	in.returns = true
 	in.build(r, m.Account, m.Subject, Route, false)
+	in.returns = false
 	for i := range r.groups {
 		g := &r.groups[i]
 		at, ok := m.listed(g.name)
 		if !ok || served&(1<<at) != 0 {
 			continue
 		}
-		kept := g.members[:0]
-		for _, mb := range g.members {
-			if mb.peer >= 0 && len(r.peers[mb.peer].plain) == 0 &&
-				r.peers[mb.peer].port.Origin.Link != in.port.Origin.Link {
-				kept = append(kept, mb)
-			}
-		}
-		g.members = kept
-		g.sort()
-		if in.pick(r, g, m) {
+		all := g.members
+		if in.pickElsewhere(r, g, all, m, false) || in.pickElsewhere(r, g, all, m, true) {
 			n++
 		}
 	}
@@ -47,4 +42,19 @@ func (in *Inlet) rescue(m *Msg, served uint64) (n int) {
 	}
 	m.Cluster = ""
 	return n
+}
+
+// pickElsewhere picks among those of the members that are at the server which chose
+// us, or at any other.
+func (in *Inlet) pickElsewhere(r *result, g *group, all []member, m *Msg, chooser bool) bool {
+	kept := make([]member, 0, len(all))
+	for _, mb := range all {
+		if mb.peer >= 0 && len(r.peers[mb.peer].plain) == 0 &&
+			(r.peers[mb.peer].port.Origin.Link == in.port.Origin.Link) == chooser {
+			kept = append(kept, mb)
+		}
+	}
+	g.members = kept
+	g.sort()
+	return in.pick(r, g, m)
 }
