@@ -363,6 +363,13 @@ func (c *conn) shut(reason wire.CloseReason, text string) {
 	c.t.Interrupt()
 }
 
+// isEnding tells whether the connection has ended, or is about to.
+func (c *conn) isEnding() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reason != wire.ReasonNone
+}
+
 const (
 	// finishLimit is how long the last bytes may take.
 	finishLimit = 2 * time.Second
@@ -388,8 +395,11 @@ func (c *conn) end(err error) {
 	c.mu.Unlock()
 
 	c.dropSubs(true)
-	c.unbind()
-	c.port.Replies.Stop()
+	planned := reason == wire.ReasonServerShutdown && c.connected
+	if !planned {
+		c.unbind()
+		c.port.Replies.Stop()
+	}
 	c.tally(reason)
 	last.Reason, last.Stopped = reason, time.Now()
 	c.s.open.Add(-1)
@@ -397,12 +407,37 @@ func (c *conn) end(err error) {
 	if c.s.log.DebugEnabled() {
 		c.log().Debugf("Client connection closed: %s", reason)
 	}
-	if reason.Drops() {
+	switch {
+	case planned:
+		c.sayGoodbye()
+	case reason.Drops():
 		c.t.Close()
-		return
+	default:
+		c.t.Finish(&ending{reason: reason}, finishLimit)
 	}
-	c.t.Finish(&ending{reason: reason}, finishLimit)
 }
+
+// sayGoodbye ends the connection of a client that is sent away so that nothing is
+// lost that it has sent before it sees the end of what we send: that is still
+// handled. It gets no messages any more; what it subscribes to now it will do again
+// elsewhere.
+func (c *conn) sayGoodbye() {
+	linger := stopLinger
+	if c.s.lame.Load() {
+		linger = lameLinger
+	}
+	c.t.FinishServing(&ending{reason: wire.ReasonServerShutdown}, finishLimit, linger)
+	c.dropSubs(true)
+	c.unbind()
+	c.port.Replies.Stop()
+}
+
+const (
+	// lameLinger is how long a client that was told to go elsewhere may take to see
+	// that its connection ends; stopLinger the same in a stop at once.
+	lameLinger = 2 * time.Second
+	stopLinger = 250 * time.Millisecond
+)
 
 // reasonFor says why a connection ended whose reason nobody gave.
 func (c *conn) reasonFor(err error) wire.CloseReason {

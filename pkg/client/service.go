@@ -283,7 +283,8 @@ func (s *Service) Drain(ctx context.Context, duration, grace time.Duration) {
 
 // closeSpread closes connections one by one over a time, at most a second apart,
 // several at once where that would be less than a millisecond. The clock says how
-// many are due, so that the last is closed in time however long each takes.
+// many are due, so that the last is closed in time however long each takes. Nobody
+// waits for clients that have gone by themselves.
 func (s *Service) closeSpread(ctx context.Context, all []*conn, over time.Duration) {
 	gap := min(over/time.Duration(max(len(all), 1)), time.Second)
 	pace := max(gap, time.Millisecond)
@@ -295,6 +296,9 @@ func (s *Service) closeSpread(ctx context.Context, all []*conn, over time.Durati
 		}
 		for ; closed < due; closed++ {
 			all[closed].Close(wire.ReasonServerShutdown)
+		}
+		for closed < len(all) && all[closed].isEnding() {
+			closed++
 		}
 		if closed < len(all) && !pause(ctx, pace/2+rand.N(pace/2+1)) {
 			return
