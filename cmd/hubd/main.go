@@ -71,7 +71,7 @@ func build(p *daemon.Process) error {
 	observe(p, hooks, clients)
 	part := daemon.ServicePart(daemon.Intake, "client listener", "nats", scheme(p.Config.Client.TLS), clients)
 	part.Drain = func(ctx context.Context) {
-		if routes != nil && p.Clients.Len() > 0 {
+		if routes != nil {
 			routes.LameDuck()
 		}
 		in.Drain(ctx)

@@ -3,6 +3,7 @@ package leaf
 import (
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -248,6 +249,7 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 	l.peer = peer{
 		id: c.ServerID, name: orText(c.Name, c.ServerID), version: c.Version, cluster: c.Cluster,
 		account: c.RemoteAccount, headers: c.Headers, isolated: c.Isolate || s.set().Isolate, ours: c.Leaf != nil, proto: c.Proto,
+		moves: c.Leaf != nil && slices.Contains(c.Leaf.Caps, capMove),
 	}
 	if l.level == "" {
 		l.setCompression(acceptedMode(s.set().Compression, c.CompressMode))

@@ -36,6 +36,9 @@ func (l *conn) sum(in *broker.Interest) (n int32) {
 
 // Snapshot announces a key when the link comes up.
 func (l *conn) Snapshot(_ *broker.Account, in *broker.Interest) {
+	if l.groupsOnly && in.Queue == nil {
+		return
+	}
 	if n := l.sum(in); n > 0 && l.rules.Load().recv.interest(in.Subject) {
 		l.announce(in, n)
 	}
@@ -44,7 +47,7 @@ func (l *conn) Snapshot(_ *broker.Account, in *broker.Interest) {
 // Changed announces a change. Of queue groups each change of weight is told, of plain
 // interest the first and the last.
 func (l *conn) Changed(_ *broker.Account, in *broker.Interest, from broker.Origin, old, now int32) {
-	if !l.counts(from) {
+	if !l.counts(from) || l.groupsOnly && in.Queue == nil {
 		return
 	}
 	n := l.sum(in)

@@ -40,6 +40,7 @@ type conn struct {
 	watching bool              // it is told of our interest; the account's lock
 
 	port    *broker.Port
+	out     *outlet // Sink of port if we dialed, else nil
 	inlet   *broker.Inlet
 	own     broker.Origin // of the peer's interest: what must not be told back
 	told    broker.Set    // classes whose interest the peer is told of
@@ -48,7 +49,13 @@ type conn struct {
 	maxSubs atomic.Int64 // keys of interest that the peer may have; noSubs: none
 	flusher *link.Flusher
 	pinger  *link.Pinger
+	pings   pings
 	opened  time.Time
+
+	asked      chan struct{} // the hub asks us to move
+	whenUp     func()        // called once the link is up; nil: nobody waits
+	groupsOnly bool          // plain interest is not announced yet; the account's lock
+	leaving    bool          // only messages count; the reading goroutine's
 
 	parser wire.PeerParser
 	op     wire.Op
@@ -85,6 +92,7 @@ type peer struct {
 	maxPayload                 int // that it takes; 0: unknown
 	isolated                   bool
 	ours                       bool // speaks x_leafd, x_hubd
+	moves                      bool // goes to another hub when it is asked to
 	proto                      int
 }
 
@@ -138,13 +146,29 @@ func (l *conn) fail(e *ending) *ending {
 
 // close ends the socket after fail, on the reading goroutine.
 func (l *conn) close(e *ending) {
-	if e.reason.Drops() {
+	switch {
+	case e.reason.Drops():
 		l.c.Abort(e)
 		l.c.Close()
-		return
+	case l.inlet != nil && (e.cause == causeMoved || e.reason == wire.ReasonServerShutdown):
+		// A planned end: what the peer sends before it sees that is not lost.
+		l.leaving = true
+		linger := stopLinger
+		if e.cause == causeMoved || l.svc.isDraining() {
+			linger = leaveLinger
+		}
+		l.c.FinishServing(e, finishLimit, linger)
+	default:
+		l.c.Finish(e, finishLimit)
 	}
-	l.c.Finish(e, finishLimit)
 }
+
+const (
+	// leaveLinger is how long the peer may take to see that the link ends, stopLinger
+	// the same when we stop at once.
+	leaveLinger = time.Second
+	stopLinger  = 250 * time.Millisecond
+)
 
 // serve binds the link to its account and reads it until it ends. before is queued in
 // front of our interest.
@@ -159,6 +183,9 @@ func (l *conn) serve(before func()) *ending {
 	if up {
 		l.catchUp()
 		l.svc.opts.Registry.Opened(l.Info(false))
+		if l.whenUp != nil {
+			l.whenUp()
+		}
 		e = l.fail(endOf(l.c.Serve(l)))
 	}
 	l.unbind(e)
@@ -177,7 +204,13 @@ func (l *conn) bind(before func()) *ending {
 	if l.own.Cluster == "" {
 		l.own.Link = l.id
 	}
-	l.port = &broker.Port{ID: l.id, Class: class, Reach: reach, Origin: l.own, Aggregate: true, Sink: l}
+	if l.port == nil { // else it is that of the link which this one replaces
+		l.port = &broker.Port{ID: l.id, Class: class, Reach: reach, Origin: l.own, Aggregate: true, Sink: l}
+		if l.remote != nil {
+			l.out = newOutlet(l)
+			l.port.Sink = l.out
+		}
+	}
 	l.inlet = l.svc.opts.Broker.NewInlet(l.port)
 	l.inlet.MayTrace = l.mayTrace
 	l.msg = broker.Msg{Account: l.acct.Account, Listed: true}
@@ -205,7 +238,7 @@ func (l *conn) bind(before func()) *ending {
 		First: firstPing,
 		Every: l.svc.set().PingInterval,
 		Max:   l.svc.set().PingMax,
-		Send:  func() { l.c.WriteFlush([]byte("PING\r\n")) },
+		Send:  l.ping,
 		Stale: func() { l.stop(ended(wire.ReasonStale, wire.TextStale)) },
 		Busy:  l.quiet,
 		Heard: l.heard,
@@ -243,7 +276,9 @@ func (l *conn) unbind(e *ending) {
 	l.subsMu.Unlock()
 	l.acct.UnsubscribeAll(all)
 	l.acct.remove(l)
-	l.port.Replies.Stop()
+	if l.out == nil || l.out.link.Load() == l {
+		l.port.Replies.Stop()
+	}
 	last := l.Info(false)
 	last.Stopped, last.Reason = time.Now(), e.reason
 	l.svc.opts.Registry.Remove(l, last)
@@ -275,6 +310,9 @@ func (l *conn) HandleBlock(b []byte) (consumed, need int, err error) {
 }
 
 func (l *conn) handle(op *wire.Op) *ending {
+	if l.leaving && op.Kind != wire.KindMsg {
+		return nil
+	}
 	switch op.Kind {
 	case wire.KindMsg:
 		return l.message(op)
@@ -297,6 +335,7 @@ func (l *conn) handle(op *wire.Op) *ending {
 }
 
 func (l *conn) pong() {
+	l.ponged()
 	rtt, ok := l.pinger.Pong()
 	if ok && l.remote != nil {
 		l.remote.noteRTT(rtt)

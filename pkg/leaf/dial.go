@@ -200,7 +200,7 @@ func (r *remote) connectLine(u *url.URL, info *wire.LeafInfo, mode wire.Compress
 		NKey: proof.NKey, JWT: proof.JWT, Sig: proof.Sig, User: proof.User, Pass: proof.Pass, Token: proof.Token,
 		Hub: r.cfg().Hub, Headers: info.Headers, DenyPub: r.cfg().DenyImports, Isolate: r.cfg().RequestIsolation,
 		CompressMode: string(mode), RemoteAccount: r.account(), Proto: leafProto,
-		Leaf: &wire.LeafHints{Banyan: version.Version},
+		Leaf: &wire.LeafHints{Banyan: version.Version, Caps: []string{capMove}},
 	}, nil
 }
 
@@ -292,6 +292,9 @@ func (l *conn) laterInfo(arg []byte) *ending {
 		return silent(wire.ReasonParseError, "malformed INFO")
 	}
 	l.remote.told(&info)
+	if h := info.Hub; h != nil && h.MoveMS > 0 {
+		l.askedToMove()
+	}
 	if info.Import != nil || info.Export != nil {
 		l.setRules(spokeRules(&info, l.remote.cfg().DenyImports, l.remote.cfg().DenyExports))
 	}

@@ -122,7 +122,7 @@ func (r *remote) told(info *wire.LeafInfo) {
 	if urls != nil && r.cfg().IgnoreDiscovered != config.Yes {
 		r.gossip, r.news = urls, true
 	}
-	if h := info.Hub; h != nil && (h.RetryAfterMS > 0 || h.SpreadMS > 0) {
+	if h := info.Hub; h != nil && h.MoveMS == 0 && (h.RetryAfterMS > 0 || h.SpreadMS > 0) {
 		r.hint = h
 	}
 }
@@ -170,8 +170,8 @@ func random(n time.Duration) time.Duration {
 	return rand.N(n + 1)
 }
 
-// connect makes one attempt and serves the link until it ends.
-func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duration) {
+// open dials a hub and opens a link up to where interest is exchanged.
+func (r *remote) open(ctx context.Context, u *url.URL) (*conn, *ending) {
 	d := net.Dialer{
 		Timeout:         orElse(r.cfg().DialTimeout, r.svc.set().DialTimeout),
 		KeepAliveConfig: net.KeepAliveConfig{Enable: false},
@@ -179,38 +179,49 @@ func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duratio
 	}
 	nc, err := d.DialContext(ctx, "tcp", r.dialed(u))
 	if err != nil {
-		return &ending{reason: wire.ReasonReadError, detail: err.Error(), cause: causeDial}, 0
+		return nil, &ending{reason: wire.ReasonReadError, detail: err.Error(), cause: causeDial}
 	}
 	l, err := r.svc.newConn(nc, r)
 	if err != nil {
 		nc.Close()
-		return silent(wire.ReasonServerShutdown, "%v", err), 0
+		return nil, silent(wire.ReasonServerShutdown, "%v", err)
 	}
-	defer r.svc.forget(l)
-	defer context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(ctx, func() {
 		if r.svc.ctx.Err() == nil { // the remote was taken away
 			l.Close(wire.ReasonClientClosed)
 		}
-	})()
+	})
+	defer stop()
 	if e := l.openDialed(u); e != nil {
 		e = l.fail(e)
 		l.close(e)
+		r.svc.forget(l)
+		return nil, e
+	}
+	return l, nil
+}
+
+// connect makes one attempt and keeps the link until it ends, or those that take its
+// place when a hub asks for it.
+func (r *remote) connect(ctx context.Context, u *url.URL) (*ending, time.Duration) {
+	l, e := r.open(ctx, u)
+	if e != nil {
 		return e, 0
 	}
-	r.set(RemoteUp, func() {
-		r.tries, r.lastErr, r.next, r.upSince, r.link = 0, "", time.Time{}, time.Now(), l
-	})
+	v := r.serve(ctx, l, u)
+	r.current(v)
 	r.tried = 0
-	gone, stop := context.WithCancel(ctx)
-	defer stop()
-	if r.cfg().NoRandomize && r.cfg().Proxy == nil && u.Host != r.cfg().URLs[0].Host {
-		r.svc.wg.Go(func() { r.watchPreferred(gone, l) })
+	for {
+		select {
+		case <-v.l.asked:
+			if next := r.move(ctx, v); next != nil {
+				v = next
+			}
+		case <-v.ended:
+			r.set(RemoteDialing, func() { r.link, r.upSince = nil, time.Time{} })
+			return v.e, time.Since(v.l.opened)
+		}
 	}
-	e := l.serve(nil)
-	up := time.Since(l.opened)
-	r.set(RemoteDialing, func() { r.link, r.upSince = nil, time.Time{} })
-	l.close(e)
-	return e, up
 }
 
 // watchPreferred ends a link to another hub than the first of an ordered list once that one can be
@@ -255,6 +266,9 @@ func (r *remote) finished(e *ending, up time.Duration) attempt {
 		a.spread = time.Duration(h.SpreadMS) * time.Millisecond
 		if r.addrs.len() == 1 {
 			a.retry = time.Duration(h.RetryAfterMS) * time.Millisecond
+		} else {
+			// The hub lets its leaf nodes go one by one, and others are there.
+			a.spread = min(a.spread, max(r.policy().spread, time.Millisecond))
 		}
 	}
 	news := r.lastErr != e.Error()

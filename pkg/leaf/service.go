@@ -181,45 +181,6 @@ func (s *Service) open() []*conn {
 	return s.openLocked()
 }
 
-// Drain sends away the leaf nodes that dialed us, over the time given, before a planned
-// stop: nobody new is let in, our own leaf nodes are told to spread their
-// return, and links are closed one by one. It returns when all are closed or ctx ends.
-func (s *Service) Drain(ctx context.Context, over time.Duration) {
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
-	if s.ln != nil {
-		s.ln.Close()
-	}
-	var all []*conn
-	for _, l := range s.open() {
-		if l.remote == nil {
-			all = append(all, l)
-		}
-	}
-	if len(all) == 0 {
-		return
-	}
-	info := s.listenInfo()
-	info.Hub = hints(over, defaultDrainSpread)
-	line := wire.AppendInfo(nil, &info)
-	for _, l := range all {
-		if l.isUp() && l.peer.ours {
-			l.c.WriteFlush(line)
-		}
-	}
-	pause := time.NewTicker(max(over/time.Duration(len(all)), time.Microsecond))
-	defer pause.Stop()
-	for _, l := range all {
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return
-		}
-		l.Close(wire.ReasonServerShutdown)
-	}
-}
-
 // Retry makes remotes that wait dial at once: the network has changed, or what they
 // prove themselves with.
 func (s *Service) Retry() {
@@ -245,7 +206,7 @@ func (s *Service) newConn(nc net.Conn, r *remote) (*conn, error) { return s.newL
 // newLink is newConn with u, the upgrade, if the peer dialed by WebSocket.
 func (s *Service) newLink(nc net.Conn, u *link.Upgraded, r *remote) (*conn, error) {
 	keepAlive(nc)
-	l := &conn{svc: s, id: s.opts.Broker.NextID(), remote: r, rtt: kernelRTT(nc)}
+	l := &conn{svc: s, id: s.opts.Broker.NextID(), remote: r, rtt: kernelRTT(nc), asked: make(chan struct{}, 1)}
 	if r == nil {
 		l.nonce = wire.NewNonce()
 	}
@@ -271,6 +232,12 @@ func (s *Service) newLink(nc net.Conn, u *link.Upgraded, r *remote) (*conn, erro
 	}
 	s.conns[l] = struct{}{}
 	return l, nil
+}
+
+func (s *Service) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
 }
 
 func (s *Service) forget(l *conn) {

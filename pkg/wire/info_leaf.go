@@ -7,6 +7,7 @@ type HubHints struct {
 	Caps         []string `json:"caps,omitempty"`
 	RetryAfterMS int64    `json:"retry_after_ms,omitempty"` // come back no sooner
 	SpreadMS     int64    `json:"spread_ms,omitempty"`      // and spread over this time
+	MoveMS       int64    `json:"move_ms,omitempty"`        // go to another hub of the cluster now: this link will be ended after so long
 	TimeMS       int64    `json:"time_ms,omitempty"`        // hub's wall clock, Unix milliseconds
 }
 
