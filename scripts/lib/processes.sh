@@ -1,4 +1,4 @@
-# Processes of the demo: start, wait, kill, clean up. Sourced by scripts/demo.sh.
+# Processes: start, wait, kill, clean up. Sourced by scripts/demo.sh and scripts/regions.sh.
 #
 # Each process has a directory $DIR/NAME with its settings, its log, its process
 # id (pid) and, for daemons, the file in which it says what it listens on.
@@ -39,7 +39,13 @@ pid() {
 	[ ! -f "$DIR/$1/pid" ] || read -r pid <"$DIR/$1/pid"
 	echo "$pid"
 }
-alive() { kill -0 "$(pid "$1")" 2>/dev/null; }
+alive() {
+	kill -0 "$(pid "$1")" 2>/dev/null || return 1
+	# One that has ended may wait for somebody to ask for its exit code.
+	case $(ps -o stat= -p "$(pid "$1")" 2>/dev/null) in
+	Z*) return 1 ;;
+	esac
+}
 gone() { ! alive "$1"; }
 
 # lines NAME: how many lines the process has printed.

@@ -1,4 +1,6 @@
-# What the demo's daemons are and their settings. Sourced by scripts/demo.sh.
+# What the daemons of regions are and their settings. Sourced by scripts/demo.sh, whose
+# names and ports these are, and by scripts/regions.sh, which has other names and
+# fixed ports (hubs_of, borders_of, edge_of, port, road) and mutual TLS (ROUTE_TLS).
 #
 # A daemon's name is PLACE/WHAT-REGION-NUMBER, e.g. regions/hub-sfo-1. Every daemon
 # lets the kernel choose its ports at its first start (port -1); they are then read
@@ -48,7 +50,7 @@ open_road() {
 common() {
 	cat <<-END
 		server: {name: ${1##*/}}
-		lifecycle: {ports_dir: $DIR/$1}
+		lifecycle: {ports_dir: $DIR/$1${LIFECYCLE:+, $LIFECYCLE}}
 		log: {level: $LOG_LEVEL}
 	END
 }
@@ -81,6 +83,14 @@ cluster() {
 		  password: $PASSWORD
 		  routes: [$cluster_routes]
 	END
+	[ -z "${ROUTE_TLS:-}" ] || echo "  tls: $ROUTE_TLS"
+}
+
+# leaf_users: who edges are to a hub; leaf_proof: how they prove it.
+leaf_users() { echo "{name: edge, password: $PASSWORD, account: APP}"; }
+leaf_proof() {
+	echo "    user: edge"
+	echo "    password: $PASSWORD"
 }
 
 # upstream HUB...: one leaf link, over TLS, to the first of these hubs that answers.
@@ -94,11 +104,10 @@ upstream() {
 		  - urls: [$upstream_urls]
 		    order: listed
 		    local_account: APP
-		    user: edge
-		    password: $PASSWORD
 		    tls: {ca: $DIR/tls/ca.crt}
 		    timeouts: {dial: 5s, first_info: 5s}
 	END
+	leaf_proof
 }
 
 # write_hub NAME REGION [HUB...]: a hub of a region; with a leaf link up to one of
@@ -114,7 +123,7 @@ write_hub() {
 			leafs:
 			  listen: 127.0.0.1:$(port "$1" leafnodes)
 			  tls: {cert: $DIR/tls/hub.crt, key: $DIR/tls/hub.key, timeout: 10s}
-			  users: [{name: edge, password: $PASSWORD, account: APP}]
+			  users: [$(leaf_users)]
 			  timeouts: {reconnect: 200ms, reconnect_max: 2s}
 		END
 		cluster "$1" "$2"
@@ -169,6 +178,7 @@ write_border() {
 			  remotes:
 			$REMOTES
 		END
+		[ -z "${BORDER:-}" ] || echo "border: $BORDER"
 	} >"$DIR/$1/gwd.yaml"
 }
 

@@ -71,23 +71,40 @@ func (b *Binaries) Build(ctx context.Context, name string) (string, error) {
 			return p, nil
 		}
 	}
+	return b.build(ctx, name, "")
+}
+
+// BuildVersion is Build with another version stamped into the binary, in a directory of its own.
+func (b *Binaries) BuildVersion(ctx context.Context, name, version string) (string, error) {
+	return b.build(ctx, name, version)
+}
+
+func (b *Binaries) build(ctx context.Context, name, version string) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if p, ok := b.built[name]; ok {
+	key := filepath.Join(version, name)
+	if p, ok := b.built[key]; ok {
 		return p, nil
 	}
 	root, err := ModuleRoot()
 	if err != nil {
 		return "", err
 	}
-	out := filepath.Join(b.dir, name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, "./cmd/"+name)
+	out := filepath.Join(b.dir, key)
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return "", err
+	}
+	args := []string{"build", "-o", out}
+	if version != "" {
+		args = append(args, "-ldflags", "-X github.com/banyanmq/banyan/pkg/version.Version="+version)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/"+name)...)
 	cmd.Dir = root
 	var msg bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &msg, &msg
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("building cmd/%s: %w\n%s", name, err, bytes.TrimSpace(msg.Bytes()))
 	}
-	b.built[name] = out
+	b.built[key] = out
 	return out, nil
 }

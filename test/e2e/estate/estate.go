@@ -157,6 +157,18 @@ func (e *Estate) Build(name string) string {
 	return path
 }
 
+// BuildVersion is Build with another version in the binary.
+func (e *Estate) BuildVersion(name, version string) string {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	path, err := e.bins.BuildVersion(ctx, name, version)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return path
+}
+
 // Dir makes a directory below the estate's.
 func (e *Estate) Dir(name string) string {
 	e.t.Helper()

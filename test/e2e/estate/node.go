@@ -21,12 +21,12 @@ type Node struct {
 	Name string
 
 	est      *Estate
-	exe      string
 	settings func(*Node) string
 	args     []string
 	road     *delayproxy.Proxy // in front of the gateway listener; nil elsewhere
 
 	mu    sync.Mutex
+	exe   string            // guarded by mu
 	proc  *procs.Process    // guarded by mu
 	fixed map[string]string // address by kind of listener, since the first start; guarded by mu
 }
@@ -97,7 +97,7 @@ func (n *Node) start() error {
 
 func (n *Node) startOnce() error {
 	settings := n.settings(n)
-	p, err := procs.Start(procs.Spec{Exe: n.exe, Dir: n.est.Dir(n.Name), Config: settings, ConfigName: n.configName(), Args: n.args})
+	p, err := procs.Start(procs.Spec{Exe: n.binary(), Dir: n.est.Dir(n.Name), Config: settings, ConfigName: n.configName(), Args: n.args})
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (n *Node) configName() string {
 	return "server.conf"
 }
 
-func (n *Node) native() bool { return !strings.Contains(n.exe, "nats-server") }
+func (n *Node) native() bool { return !strings.Contains(n.binary(), "nats-server") }
 
 func (n *Node) process() *procs.Process {
 	n.mu.Lock()
@@ -214,6 +214,19 @@ func (n *Node) Restart() error {
 	return n.start()
 }
 
+// Use makes the next start use another binary of the same name.
+func (n *Node) Use(exe string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.exe = exe
+}
+
+func (n *Node) binary() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.exe
+}
+
 // Road is the proxy in front of the gateway listener.
 func (n *Node) Road() *delayproxy.Proxy { return n.road }
 
@@ -245,6 +258,7 @@ func (n *Node) Get(path string, v any) error {
 type Varz struct {
 	ID            string `json:"server_id"`
 	Name          string `json:"server_name"`
+	Banyan        string `json:"x_banyan"`
 	Connections   int    `json:"connections"`
 	Routes        int    `json:"routes"`
 	Leafs         int    `json:"leafnodes"`

@@ -21,6 +21,8 @@ type RegionSpec struct {
 	RTT  time.Duration // how far away it is from all others
 	// More blocks of settings, e.g. "clients.limits: ...".
 	Hub, Gwd string
+	LeafTLS  string        // as of [HubSpec]
+	Grace    time.Duration // between the warning and the end of the first client in a gentle stop; 100 ms if 0
 	// Reference makes the hubs reference servers of this path: with a gateway on each of them, or, if Gwds is not 0, with
 	// that many gwd in single-owner mode.
 	Reference string
@@ -54,9 +56,12 @@ system_account: SYS
 no_auth_user: app
 `
 
-func head(n *Node) string {
-	return fmt.Sprintf("server: {name: %s}\nlifecycle: {ports_dir: \"{{dir}}\", drain: 30s, drain_grace: 100ms}\nmonitor: {listen: %q}\nprofiling: {port: %s}\n",
-		n.Name, n.Listen("monitoring"), n.Port("profile"))
+func head(n *Node, grace time.Duration) string {
+	if grace == 0 {
+		grace = 100 * time.Millisecond
+	}
+	return fmt.Sprintf("server: {name: %s}\nlifecycle: {ports_dir: \"{{dir}}\", drain: 30s, drain_grace: %v}\nmonitor: {listen: %q}\nprofiling: {port: %s}\n",
+		n.Name, grace, n.Listen("monitoring"), n.Port("profile"))
 }
 
 func list(addrs []string) string {
@@ -77,6 +82,7 @@ type HubSpec struct {
 	Leafs   string   // more of the block "leafs", a line each, indented by two
 	More    string   // further blocks
 	Args    []string // of the command line
+	Grace   time.Duration
 }
 
 // Hub makes a hub that has not been started.
@@ -84,7 +90,7 @@ func (e *Estate) Hub(s HubSpec) *Node {
 	e.t.Helper()
 	return e.Prepare(Spec{Name: s.Name, Exe: e.Build("hubd"), Args: s.Args, Settings: func(n *Node) string {
 		var b strings.Builder
-		b.WriteString(head(n))
+		b.WriteString(head(n, s.Grace))
 		fmt.Fprintf(&b, "clients: {listen: %q%s}\n", n.Listen("nats"), s.Clients)
 		b.WriteString(Accounts)
 		if s.Cluster != "" {
@@ -117,6 +123,8 @@ type EdgeSpec struct {
 	More string   // further blocks
 	Link string   // more of the upstream, a line each, indented by four
 	Down bool     // takes leaf links of other edge nodes
+	// Grace is as of [RegionSpec].
+	Grace time.Duration
 }
 
 // Edge makes an edge node that has not been started.
@@ -124,7 +132,7 @@ func (e *Estate) Edge(s EdgeSpec) *Node {
 	e.t.Helper()
 	return e.Prepare(Spec{Name: s.Name, Exe: e.Build("leafd"), Settings: func(n *Node) string {
 		var b strings.Builder
-		b.WriteString(head(n))
+		b.WriteString(head(n, s.Grace))
 		fmt.Fprintf(&b, "clients: {listen: %q}\n", n.Listen("nats"))
 		b.WriteString(Accounts)
 		b.WriteString("leafs:\n  timeouts: {reconnect: 100ms, reconnect_max: 500ms, handshake: 20s}\n")
@@ -184,7 +192,7 @@ func (e *Estate) Regions(specs ...RegionSpec) []*Region {
 				}
 				r.Hubs = append(r.Hubs, e.ReferenceNode(spec))
 			} else {
-				r.Hubs = append(r.Hubs, e.Hub(HubSpec{Name: name, Cluster: s.Name, Routes: r.Hubs[:min(k, 1)], More: s.Hub}))
+				r.Hubs = append(r.Hubs, e.Hub(HubSpec{Name: name, Cluster: s.Name, Routes: r.Hubs[:min(k, 1)], LeafTLS: s.LeafTLS, More: s.Hub, Grace: s.Grace}))
 			}
 		}
 		for k := range s.Gwds {
@@ -219,7 +227,7 @@ func (e *Estate) border(s *RegionSpec, name string, index int, hubs []*Node, roa
 	e.t.Helper()
 	return e.Prepare(Spec{Name: name, Exe: e.Build("gwd"), Road: road, Settings: func(n *Node) string {
 		var b strings.Builder
-		b.WriteString(head(n))
+		b.WriteString(head(n, s.Grace))
 		b.WriteString("auth: {system_account: SYS}\n")
 		fmt.Fprintf(&b, "cluster:\n  name: %s\n  listen: %q\n  routes: %s\n", s.Name, n.Listen("cluster"), list(addrs(hubs, "cluster")))
 		fmt.Fprintf(&b, "gateway:\n  listen: %q\n  advertise: %q\n  reject_unknown: true\n  remotes:\n", n.Listen("gateway"), road.Addr())
