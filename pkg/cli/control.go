@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/banyanmq/banyan/pkg/config"
+	"github.com/banyanmq/banyan/pkg/process"
 )
 
 // control is what reload, drain and stop have in common: which process is meant.
@@ -32,7 +33,7 @@ func newControls(exe string, d Daemon) []*cobra.Command {
 		newControl(exe, d, "reload", "Tell a running daemon to read its settings again", `Tell a running daemon to read its settings again: by a signal, or with --server by
 a request of its system account, which also says what came of it.`, syscall.SIGHUP),
 		newControl(exe, d, "drain", "Tell a running daemon to send its clients away, then stop", `Tell a running daemon to send its clients and leaf nodes elsewhere, one by one
-over lifecycle.drain, and then to stop (lame duck).`, syscall.SIGUSR2),
+over lifecycle.drain, and then to stop (lame duck).`, process.Drain),
 		newControl(exe, d, "stop", "Tell a running daemon to stop", `Tell a running daemon to stop at once, cleanly.`, syscall.SIGINT),
 	}
 }
@@ -93,7 +94,7 @@ func (k *control) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, k.sig); err != nil {
+		if err := process.Send(pid, k.sig); err != nil {
 			return fmt.Errorf("%s %d: %w", k.word, pid, err)
 		}
 	}
@@ -109,7 +110,7 @@ func (k *control) run(cmd *cobra.Command, args []string) error {
 func gone(ctx context.Context, pids []int, limit time.Duration) error {
 	end := time.Now().Add(limit)
 	for _, pid := range pids {
-		for !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		for process.Exists(pid) {
 			if time.Now().After(end) {
 				return exitf(ExitTimeout, "process %d is still there after %v", pid, limit)
 			}

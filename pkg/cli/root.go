@@ -73,6 +73,11 @@ func NewRoot(exe string, d Daemon) *cobra.Command {
 	return newRoot(exe, d, func(string) bool { return true })
 }
 
+// serverWord is the same command as run: images of nats-server that have a shell are
+// started with the program's name as the first argument, and so are those that stand
+// in for them.
+const serverWord = "nats-server"
+
 // withSettings says of a command, the root's name being "", whether it is to
 // have the flags of the settings on this command line. They are several hundred:
 // only the command that is meant gets them, so that a client command, of which
@@ -84,10 +89,12 @@ func withSettings(args []string) func(name string) bool {
 	}
 	switch word {
 	case "pub", "sub", "request", "req", "reply", "status", "signal", "version", "keys", "convert",
-		"top", "wait", "conns", "accounts", "routes", "leafs", "gateways", "reload", "drain", "stop":
+		"top", "wait", "health", "conns", "accounts", "routes", "leafs", "gateways", "reload", "drain", "stop":
 		return func(string) bool { return false }
 	case "run", "check":
 		return func(name string) bool { return name == word }
+	case serverWord:
+		return func(name string) bool { return name == "run" }
 	}
 	if word == "" || strings.HasPrefix(word, "-") {
 		return func(name string) bool { return name == "" }
@@ -109,9 +116,10 @@ func newRoot(exe string, d Daemon, settings func(name string) bool) *cobra.Comma
 	run := newRun(exe, d, settings("run"))
 	run.Use = "run"
 	run.Short = "Run the daemon (default)"
+	run.Aliases = []string{serverWord}
 	root.AddCommand(run, newCheck(exe, d, settings("check")), newConvert(exe, d), newVersion(exe, d), newSignal(exe),
 		newPub(exe), newSub(exe), newRequest(exe), newReply(exe), newStatus(exe, d), newKeys(exe, d.Keys),
-		newTop(exe), newWait(exe), newDocs(exe, d))
+		newTop(exe), newWait(exe), newHealth(exe), newDocs(exe, d))
 	for _, l := range listings() {
 		root.AddCommand(newListing(exe, l))
 	}

@@ -251,10 +251,21 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// Images of nats-server that have a shell are started with its name as an argument.
+func TestNameOfTheServerAsAnArgument(t *testing.T) {
+	got, code, _, errOut := runDaemon(t, config.Hubd, "nats-server", "-p", "4333", "-n", "x")
+	if code != 0 || got.Config == nil || got.Config.Client.Port != 4333 || got.Config.ServerName != "x" {
+		t.Errorf("exit %d, %+v, %s", code, got.Config, errOut)
+	}
+	if _, code, _, errOut := runDaemon(t, config.Hubd, "nats-server", "-nope"); code != ExitUsage || !strings.Contains(errOut, "-nope") {
+		t.Errorf("exit %d, %s", code, errOut)
+	}
+}
+
 // Each command shows examples and what its exit codes mean.
 func TestHelpOfEachCommand(t *testing.T) {
 	root := NewRoot("hubd", Daemon{Name: config.Hubd})
-	for _, path := range []string{"pub", "sub", "request", "reply", "status", "signal", "keys tls", "check", "run"} {
+	for _, path := range []string{"pub", "sub", "request", "reply", "status", "health", "signal", "keys tls", "check", "run"} {
 		cmd, rest, err := root.Find(strings.Fields(path))
 		if err != nil || len(rest) > 0 {
 			t.Fatalf("%s: %v", path, err)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/banyanmq/banyan/pkg/process"
 )
 
 // signals by the names that --signal and the signal command take (config-cli 10).
@@ -21,8 +23,8 @@ var signals = []struct {
 	what string
 }{
 	{"reload", syscall.SIGHUP, "read the settings again"},
-	{"reopen", syscall.SIGUSR1, "close and open the log file, after it was moved"},
-	{"ldm", syscall.SIGUSR2, "lame duck: send clients away one by one, then stop"},
+	{"reopen", process.Reopen, "close and open the log file, after it was moved"},
+	{"ldm", process.Drain, "lame duck: send clients away one by one, then stop"},
 	{"quit", syscall.SIGINT, "stop at once, cleanly"},
 	{"term", syscall.SIGTERM, "stop at once, cleanly, unless a lame duck is under way"},
 	{"stop", syscall.SIGKILL, "kill"},
@@ -50,7 +52,7 @@ func sendSignal(exe, spec string) error {
 	}
 	var errs []error
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, sig); err != nil {
+		if err := process.Send(pid, sig); err != nil {
 			errs = append(errs, fmt.Errorf("signal %q %d: %w", parts[0], pid, err))
 		}
 	}
@@ -104,21 +106,13 @@ func pidOf(target string) (int, error) {
 	return pid, nil
 }
 
-// processes finds other processes of this name.
+// processes finds other processes of this name. Where there is none, those are meant that
+// run this very file under another of its names: in images hubd is nats-server too.
 func processes(exe string) ([]int, error) {
-	var pids []int
-	add := func(word string) {
-		if pid, err := strconv.Atoi(word); err == nil && pid != os.Getpid() {
-			pids = append(pids, pid)
-		}
-	}
 	if comms, _ := filepath.Glob("/proc/[0-9]*/comm"); len(comms) > 0 {
-		// The kernel keeps fifteen characters of a name.
-		name := exe[:min(len(exe), 15)]
-		for _, f := range comms {
-			if b, err := os.ReadFile(f); err == nil && strings.TrimSuffix(string(b), "\n") == name {
-				add(filepath.Base(filepath.Dir(f)))
-			}
+		pids := named(comms, exe)
+		if len(pids) == 0 {
+			pids = running(comms)
 		}
 		return pids, nil
 	}
@@ -127,10 +121,46 @@ func processes(exe string) ([]int, error) {
 	if err != nil && !errors.As(err, &status) {
 		return nil, fmt.Errorf("unable to find %s processes, give a pid or a pid file: %w", exe, err)
 	}
+	var pids []int
 	for _, w := range strings.Fields(string(out)) {
-		add(w)
+		pids = addOther(pids, w)
 	}
 	return pids, nil
+}
+
+// addOther appends a process id unless it is our own.
+func addOther(pids []int, word string) []int {
+	if pid, err := strconv.Atoi(word); err == nil && pid != os.Getpid() {
+		return append(pids, pid)
+	}
+	return pids
+}
+
+// named lists the processes, each by its comm file below /proc, that have this name.
+func named(comms []string, exe string) (pids []int) {
+	// The kernel keeps fifteen characters of a name.
+	name := exe[:min(len(exe), 15)]
+	for _, f := range comms {
+		if b, err := os.ReadFile(f); err == nil && strings.TrimSuffix(string(b), "\n") == name {
+			pids = addOther(pids, filepath.Base(filepath.Dir(f)))
+		}
+	}
+	return pids
+}
+
+// running lists those that run the file that we run.
+func running(comms []string) (pids []int) {
+	own, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return nil
+	}
+	for _, f := range comms {
+		dir := filepath.Dir(f)
+		if exe, err := os.Readlink(filepath.Join(dir, "exe")); err == nil && exe == own {
+			pids = addOther(pids, filepath.Base(dir))
+		}
+	}
+	return pids
 }
 
 func newSignal(exe string) *cobra.Command {

@@ -121,3 +121,31 @@ func TestSignalCommand(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 }
+
+// A process that runs our file under another name is meant if none has the name asked for.
+func TestSignalByFile(t *testing.T) {
+	if os.Getenv("BANYAN_TEST_SLEEPER") != "" {
+		<-within(t).Done()
+		return
+	}
+	own, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		t.Skip("no /proc, which says what a process runs")
+	}
+	alias := filepath.Join(t.TempDir(), "banyan-alias")
+	if err := os.Symlink(own, alias); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(alias, "-test.run=^TestSignalByFile$")
+	c.Env = append(os.Environ(), "BANYAN_TEST_SLEEPER=1")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill() })
+	if err := sendSignal("banyan-test-nobody", "term"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err == nil || c.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		t.Errorf("it ended with %v", err)
+	}
+}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -15,4 +17,14 @@ func isTerminal(v any) bool {
 	}
 	_, err := unix.IoctlGetTermios(int(f.Fd()), ioctlGetTermios)
 	return err == nil
+}
+
+// terminalRows is how many lines a terminal shows.
+func terminalRows(out any) int {
+	if f, ok := out.(*os.File); ok {
+		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && ws.Row > 0 {
+			return int(ws.Row)
+		}
+	}
+	return defaultRows
 }

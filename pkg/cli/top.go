@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 // topOptions are the flags of top.
@@ -266,14 +264,8 @@ func endOfTop(terminal bool) error {
 	return exit(ExitInterrupted, nil)
 }
 
-func terminalRows(out any) int {
-	if f, ok := out.(*os.File); ok {
-		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && ws.Row > 0 {
-			return int(ws.Row)
-		}
-	}
-	return 24
-}
+// defaultRows of a terminal that does not say.
+const defaultRows = 24
 
 // perSecond writes a rate.
 func perSecond(n float64) string {
