@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"net"
 	"time"
 
@@ -130,34 +131,23 @@ func (c *conn) noteTLS() {
 // readProxy takes a PROXY header off the start of the connection, if there is one.
 func (c *conn) readProxy() error {
 	c.proxied = true
-	deadline := time.Now().Add(proxyLimit)
-	for want := 1; ; {
-		b, err := c.t.Peek(want, deadline)
-		if err != nil {
-			if transport.IsTimeout(err) {
-				return &ending{reason: wire.ReasonProtocolViolation, detail: "no PROXY header in time"}
-			}
-			return err
-		}
-		h, err := parseProxy(b)
-		if err != nil {
-			c.log().Errorf("PROXY header: %v", err)
-			return &ending{reason: wire.ReasonProtocolViolation, detail: err.Error()}
-		}
-		if h.more {
-			want = len(b) + 1
-			continue
-		}
-		if h.size > 0 {
-			c.t.Discard(h.size)
-		}
-		if h.source != nil {
-			c.mu.Lock()
-			c.remote = h.source
-			c.mu.Unlock()
-		}
-		return nil
+	source, err := takeProxy(c.t, time.Now().Add(proxyLimit))
+	var bad *proxyError
+	switch {
+	case errors.As(err, &bad):
+		c.log().Errorf("%v", bad)
+		return &ending{reason: wire.ReasonProtocolViolation, detail: bad.err.Error()}
+	case transport.IsTimeout(err):
+		return &ending{reason: wire.ReasonProtocolViolation, detail: "no PROXY header in time"}
+	case err != nil:
+		return err
 	}
+	if source != nil {
+		c.mu.Lock()
+		c.remote = source
+		c.mu.Unlock()
+	}
+	return nil
 }
 
 // proxyHeader is what was found at the start of a connection.

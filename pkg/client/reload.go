@@ -54,6 +54,9 @@ func (s *Service) Prepare(ch *config.Change) (apply func(), err error) {
 			return nil, fmt.Errorf("client advertise %q: %w", a, err)
 		}
 	}
+	if err := s.web.check(ch.New.WebSocket); err != nil {
+		return nil, err
+	}
 	return func() { s.apply(ch) }, nil
 }
 

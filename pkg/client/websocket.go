@@ -3,9 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,11 +21,10 @@ import (
 // the client protocol, and the path of the request says who is served. Its methods do
 // nothing where there is none.
 type webDoor struct {
-	settings *config.WebSocketListener
+	settings *config.WebSocketListener // those of the start: where to listen
 	set      atomic.Pointer[terms]
+	rules    atomic.Pointer[webRules]
 	rate     rateLimit
-	rules    websocket.Rules
-	extra    string // lines of the answer
 	urls     *link.URLs
 	changed  chan struct{}
 	ln       *link.Listener
@@ -94,27 +91,21 @@ func (d *webDoor) start(s *Service) error {
 		d.rate.set(t.ConnectionRateLimit)
 	}
 	w := d.settings
-	d.rules = websocket.Rules{Secure: set.tls != nil, SameOrigin: w.SameOrigin, Compress: w.Compression}
-	for _, o := range w.AllowedOrigins {
-		origin, err := websocket.ParseOrigin(o)
-		if err != nil {
-			return fmt.Errorf("unable to parse allowed origin: %w", err)
-		}
-		d.rules.Origins = append(d.rules.Origins, origin)
-	}
-	for _, name := range slices.Sorted(maps.Keys(w.Headers)) {
-		d.extra += name + ": " + w.Headers[name] + "\r\n"
+	rules, err := newWebRules(w, set.tls != nil, false)
+	if err != nil {
+		return err
 	}
 	ln, err := link.Listen(w.Host, w.Port)
 	if err != nil {
 		return fmt.Errorf("unable to listen for websocket connections: %w", err)
 	}
-	d.rules.Local = s.o.Settings.Daemon == config.Leafd && ln.Addr().IP.IsLoopback()
+	rules.upgrade.Local = s.o.Settings.Daemon == config.Leafd && ln.Addr().IP.IsLoopback()
 	d.ln, d.opening = ln, make(map[*transport.Conn]struct{})
-	own, err := d.advertise(s, set)
+	own, err := d.advertise(s, w, set)
 	if err != nil {
 		return err
 	}
+	d.rules.Store(rules)
 	d.set.Store(set)
 	d.urls.SetOwn(own)
 	d.urls.Watch(func() {
@@ -129,7 +120,7 @@ func (d *webDoor) start(s *Service) error {
 	scheme := "wss"
 	if set.tls == nil {
 		scheme = "ws"
-		if !d.rules.Local {
+		if !rules.upgrade.Local {
 			s.log.Warnf("Websocket not configured with TLS. DO NOT USE IN PRODUCTION!")
 		}
 	}
@@ -138,10 +129,10 @@ func (d *webDoor) start(s *Service) error {
 }
 
 // advertise is Service.advertise for this listener.
-func (d *webDoor) advertise(s *Service, set *terms) (own []string, err error) {
+func (d *webDoor) advertise(s *Service, w *config.WebSocketListener, set *terms) (own []string, err error) {
 	host, port := d.settings.Host, d.ln.Addr().Port
 	own = ownAddresses(host, port)
-	if a := d.settings.Advertise; a != "" {
+	if a := w.Advertise; a != "" {
 		if host, port, err = splitAdvertise(a, port); err != nil {
 			return nil, fmt.Errorf("websocket advertise %q: %w", a, err)
 		}
@@ -156,16 +147,43 @@ func (d *webDoor) apply(s *Service, ch *config.Change) *terms {
 	if d == nil || ch.New.WebSocket == nil {
 		return nil
 	}
+	w := ch.New.WebSocket
 	old, next := d.set.Load(), s.newWebTerms(ch.New)
-	next.tls, next.base = old.tls, old.base // the material of TLS is replaced beneath
+	next.base = old.base
 	if next.block != nil {
+		if next.tls = old.tls; next.tls == nil {
+			next.tls, _ = next.block.Server() // it was read while the change was prepared
+		}
 		d.rate.set(next.block.ConnectionRateLimit)
 	}
-	if d.ln != nil {
-		_, _ = d.advertise(s, next) // the address is none of what may change
+	if d.ln == nil {
+		d.set.Store(next)
+		return next
+	}
+	own, err := d.advertise(s, w, next)
+	if rules, bad := newWebRules(w, next.tls != nil, d.rules.Load().upgrade.Local); bad == nil { // looked at by Prepare
+		d.rules.Store(rules)
 	}
 	d.set.Store(next)
+	if err == nil && ch.Any("WebSocket.Advertise") {
+		d.urls.SetOwn(own) // which tells all clients
+	}
 	return next
+}
+
+// check tells what is wrong with the settings of a change, as far as only the listener
+// knows.
+func (d *webDoor) check(w *config.WebSocketListener) error {
+	if d == nil || w == nil {
+		return nil
+	}
+	if w.Advertise != "" {
+		if _, _, err := splitAdvertise(w.Advertise, 0); err != nil {
+			return fmt.Errorf("websocket advertise %q: %w", w.Advertise, err)
+		}
+	}
+	_, err := newWebRules(w, false, false)
+	return err
 }
 
 // shut stops listening, before a planned stop.
@@ -259,7 +277,8 @@ func (s *Service) serveWeb(nc net.Conn) {
 		t.Close()
 		return
 	}
-	u := upgrade{d: d, set: d.set.Load(), t: t, deadline: time.Now().Add(d.settings.HandshakeTimeout)}
+	u := upgrade{d: d, set: d.set.Load(), rules: d.rules.Load(), t: t, base: t.RemoteAddr(), remote: t.RemoteAddr()}
+	u.deadline = time.Now().Add(u.rules.settings.HandshakeTimeout)
 	serve, err := u.run(s)
 	d.leave(t)
 	if err != nil {
@@ -268,7 +287,7 @@ func (s *Service) serveWeb(nc net.Conn) {
 		return
 	}
 	if serve != nil {
-		serve(&link.Upgraded{Socket: nc, Conn: t, Codec: u.codec, MapCertificate: u.set.block != nil && u.set.block.VerifyAndMap, Forwarded: u.from})
+		serve(&link.Upgraded{Socket: nc, Conn: t, Codec: u.codec, MapCertificate: u.set.block != nil && u.set.block.VerifyAndMap, Forwarded: u.from, Remote: u.remote})
 		return
 	}
 	if u.unserved {
@@ -278,6 +297,7 @@ func (s *Service) serveWeb(nc net.Conn) {
 	}
 	c.id, c.web = s.o.Broker.NextID(), &web{codec: u.codec, cookies: u.cookies, from: u.from}
 	c.init(t)
+	c.remote = u.remote
 	if u.set.tls != nil {
 		c.noteTLS()
 	}
@@ -310,19 +330,28 @@ func (d *webDoor) leave(t *transport.Conn) {
 type upgrade struct {
 	d        *webDoor
 	set      *terms
+	rules    *webRules
 	t        *transport.Conn
 	deadline time.Time
+	base     net.Addr // the other end, or where its PROXY header says that it is
 
 	codec    *websocket.Codec
 	cookies  *cookies
-	from     string
-	unserved bool // a leaf node, and nobody serves those
+	remote   net.Addr // where the client is
+	from     string   // what logs say before the other end's address
+	unserved bool     // a leaf node, and nobody serves those
 }
 
 var errNotHTTPS = errors.New("plain HTTP where TLS was expected")
 
 // run does TLS and the upgrade. serve is who takes the connection on, nil for a client.
 func (u *upgrade) run(s *Service) (serve func(*link.Upgraded), err error) {
+	if err := u.takeProxy(); err != nil {
+		if bad := new(proxyError); errors.As(err, &bad) {
+			s.log.Errorf("%s - %v", u.t.RemoteAddr(), bad)
+		}
+		return nil, err
+	}
 	if err := u.startTLS(); err != nil {
 		return nil, err
 	}
@@ -395,15 +424,12 @@ func (u *upgrade) head() ([]byte, error) {
 
 // answer judges a request and, if it is good, makes a WebSocket of the connection.
 func (u *upgrade) answer(s *Service, head []byte) (serve func(*link.Upgraded), err error) {
-	d := u.d
 	q, err := websocket.ParseRequest(head)
 	if err != nil {
 		return nil, err
 	}
-	if f := q.ForwardedFor(); f != "" {
-		u.from = f + "/"
-	}
-	extra := d.extra
+	u.locate(q)
+	extra := u.rules.extra
 	switch {
 	case strings.HasSuffix(q.Path, leafSuffix):
 		serve, u.unserved = s.o.Leafs, s.o.Leafs == nil
@@ -417,7 +443,7 @@ func (u *upgrade) answer(s *Service, head []byte) (serve func(*link.Upgraded), e
 	default:
 		u.takeCookies(q)
 	}
-	a, err := d.rules.Check(q)
+	a, err := u.rules.upgrade.Check(q)
 	if err != nil {
 		return nil, err
 	}
@@ -438,7 +464,7 @@ func (u *upgrade) answer(s *Service, head []byte) (serve func(*link.Upgraded), e
 }
 
 func (u *upgrade) takeCookies(q *websocket.Request) {
-	w := u.d.settings
+	w := u.rules.settings
 	c := cookies{q.Cookie(w.JWTCookie), q.Cookie(w.UserCookie), q.Cookie(w.PasswordCookie), q.Cookie(w.TokenCookie)}
 	if u.cookies = nil; c != (cookies{}) {
 		u.cookies = &c

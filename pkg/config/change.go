@@ -97,7 +97,9 @@ var liveFields = []string{
 	"LeafNodes.Advertise", "LeafNodes.NoAdvertise", "LeafNodes.Auth", "LeafNodes.TLS", "LeafNodes.Remotes", "LeafNodes.Reconnect",
 	"LeafNodes.ReconnectSpread", "LeafNodes.ReconnectMax", "LeafNodes.DialTimeout", "LeafNodes.HandshakeTimeout", "LeafNodes.MinVersion",
 	"LeafNodes.Compression", "LeafNodes.Isolate", "LeafNodes.PingInterval", "LeafNodes.PingMax", "LeafNodes.WriteDeadline", "LeafNodes.WriteTimeout",
-	"WebSocket.TLS",
+	"WebSocket.TLS", "WebSocket.Advertise", "WebSocket.SameOrigin", "WebSocket.AllowedOrigins", "WebSocket.Compression", "WebSocket.HandshakeTimeout",
+	"WebSocket.Auth", "WebSocket.NoAuthUser", "WebSocket.JWTCookie", "WebSocket.UserCookie", "WebSocket.PasswordCookie", "WebSocket.TokenCookie",
+	"WebSocket.Headers", "WebSocket.PingInterval", "WebSocket.ProxyProtocol", "WebSocket.TrustedProxies",
 	"Log", "LameDuck", "ConnectErrorReports", "ReconnectErrorReports", "PidFile", "PortsFileDir", "ProfBlockRate", "Reload",
 }
 

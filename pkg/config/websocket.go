@@ -43,6 +43,12 @@ type WebSocketListener struct {
 	Headers map[string]string
 	// PingInterval of these clients.
 	PingInterval time.Duration
+	// ProxyProtocol expects a PROXY v1 or v2 header at the start of a connection, before TLS.
+	ProxyProtocol bool
+	// TrustedProxies are addresses and networks of proxies: what they write into
+	// X-Forwarded-For is where a client is from, and nobody else's PROXY header is taken.
+	// Without any, X-Forwarded-For is for logs only, and everybody's PROXY header is taken.
+	TrustedProxies []string
 }
 
 // WebSocketAuth is the one user, or the token, of WebSocket clients.
@@ -92,6 +98,8 @@ func webSocketRows() []*option {
 		{yaml: "websocket.cookies.token", conf: ws("token_cookie"), kind: kString, in: in, field: "WebSocket.TokenCookie"},
 		{yaml: "websocket.headers", conf: ws("headers"), kind: kCustom, read: readHeaders, in: in, field: "WebSocket.Headers"},
 		{yaml: "websocket.ping.interval", conf: ws("ping_interval"), kind: kDuration, in: in, field: "WebSocket.PingInterval"},
+		{yaml: "websocket.proxy_protocol", conf: ws("proxy_protocol"), kind: kBool, in: in, field: "WebSocket.ProxyProtocol"},
+		{yaml: "websocket.trusted_proxies", conf: ws("trusted_proxies"), kind: kStrings, in: in, field: "WebSocket.TrustedProxies"},
 	}
 	rows = append(rows, tlsRows("websocket.tls", "websocket/ws.tls", "WebSocket.TLS", in)...)
 	return inheritable(rows, "websocket")
@@ -156,6 +164,9 @@ func (l *loader) validateWebSocket() {
 		if _, err := websocket.ParseOrigin(o); err != nil {
 			l.fail("websocket.allowed_origins", "unable to parse allowed origin: %v", err)
 		}
+	}
+	if _, err := websocket.ParseProxies(w.TrustedProxies); err != nil {
+		l.fail("websocket.trusted_proxies", "websocket: trusted_proxies: %v", err)
 	}
 	if w.JWTCookie != "" && !c.InOperatorMode() {
 		l.fail("websocket.cookies.jwt", "trusted operators or trusted keys configuration is required for JWT authentication via cookie %q", w.JWTCookie)

@@ -229,7 +229,7 @@ func (l *conn) admit(c *wire.LeafConnect) *ending {
 	creds := &auth.Credentials{
 		Kind: l.web.kind(), User: c.User, Pass: c.Pass, Token: c.Token,
 		NKey: c.NKey, Sig: c.Sig, JWT: c.JWT, ProxySig: c.ProxySig, Nonce: l.nonce,
-		TLS: l.c.TLSState(), Remote: l.c.RemoteAddr(),
+		TLS: l.c.TLSState(), Remote: l.from,
 		MapCertificate: l.mapsCertificates(),
 		ID:             l.id, Name: c.Name, Version: c.Version,
 	}

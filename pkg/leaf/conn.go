@@ -2,6 +2,7 @@ package leaf
 
 import (
 	"crypto/tls"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,9 +25,10 @@ type conn struct {
 	id  uint64
 	log *logging.Logger
 
-	remote   *remote // nil if the peer dialed
-	web      *web    // nil without WebSocket
-	hub      bool    // our role
+	remote   *remote  // nil if the peer dialed
+	web      *web     // nil without WebSocket
+	from     net.Addr // where the peer is
+	hub      bool     // our role
 	nonce    string
 	toldURLs int64         // value of the service's when our INFO was made
 	rtt      time.Duration // estimate while the link opens; 0: unknown
@@ -448,7 +450,7 @@ func (l *conn) Flush() { l.c.Flush() }
 // Info is a snapshot for monitoring.
 func (l *conn) Info(subs bool) link.Info {
 	i := link.Info{
-		ID: l.id, Kind: link.KindLeaf, Addr: l.c.RemoteAddr(), Name: l.peer.name,
+		ID: l.id, Kind: link.KindLeaf, Addr: l.from, Name: l.peer.name,
 		Account: l.acct.Name, Started: l.c.Started(), Active: l.c.Started(), Pending: l.c.Pending(),
 	}
 	if at := l.active.Load(); at > 0 {

@@ -51,6 +51,6 @@ func refused(err error) *ending {
 // goroutine of that one connection.
 func (l *conn) atone(e *ending) {
 	if e.failed {
-		l.svc.opts.Penalties.Atone(l.c.RemoteAddr(), l.svc.ctx.Done())
+		l.svc.opts.Penalties.Atone(l.from, l.svc.ctx.Done())
 	}
 }

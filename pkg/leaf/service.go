@@ -221,8 +221,11 @@ func (s *Service) newLink(nc net.Conn, u *link.Upgraded, r *remote) (*conn, erro
 	if err != nil {
 		return nil, err
 	}
-	l.c = c
+	l.c, l.from = c, c.RemoteAddr()
 	if u != nil {
+		if u.Remote != nil {
+			l.from = u.Remote
+		}
 		l.web = &web{codec: u.Codec, mapCertificate: u.MapCertificate}
 	}
 	s.mu.Lock()

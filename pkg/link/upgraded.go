@@ -17,8 +17,11 @@ type Upgraded struct {
 	Codec  *websocket.Codec
 	// MapCertificate: the listener takes identities from certificates.
 	MapCertificate bool
-	// Forwarded is the address that the peer says a proxy had it from, for logs only.
+	// Forwarded is what logs say before the address of the other end: the one that a proxy,
+	// or who claims to be one, had the peer from.
 	Forwarded string
+	// Remote is where the peer is: at the other end, or behind proxies that are trusted.
+	Remote net.Addr
 }
 
 // CloseCode is the code and text of the close frame of a connection that ends for
@@ -55,7 +58,7 @@ func FrameReason(err error) (wire.CloseReason, bool) {
 	var gone *websocket.Closed
 	var bad *websocket.Error
 	switch {
-	case errors.As(err, &gone):
+	case errors.As(err, &gone), errors.Is(err, websocket.ErrCloseText):
 		return wire.ReasonClientClosed, true
 	case errors.As(err, &bad):
 		return wire.ReasonProtocolViolation, true

@@ -43,6 +43,9 @@ func (e *Closed) Error() string {
 	return fmt.Sprintf("websocket: closed by the peer: %d %q", e.Code, e.Text)
 }
 
+// ErrCloseText: the peer has closed the connection, in words that are no UTF-8.
+var ErrCloseText = &Error{CodeInvalidData, "invalid utf8 body in close frame"}
+
 // The violations that need no value (websocket 8).
 var (
 	errMaskMissing    = &Error{CodeProtocol, "mask bit missing"}
@@ -55,7 +58,6 @@ var (
 	errControlFin     = &Error{CodeProtocol, "control frame does not have final bit set"}
 	errControlDeflate = &Error{CodeProtocol, "control frame must not be compressed"}
 	errCloseLength    = &Error{CodeProtocol, "close frame payload cannot be 1 byte"}
-	errCloseUTF8      = &Error{CodeInvalidData, "invalid utf8 body in close frame"}
 	errCorrupt        = &Error{CodeInvalidData, "invalid compressed data"}
 	errExpansion      = &Error{CodeTooBig, "compressed message expands too much"}
 )
@@ -92,7 +94,7 @@ func readClose(body []byte) (*Closed, *Error) {
 		return nil, errCloseCode(code)
 	}
 	if !utf8.Valid(body[2:]) {
-		return nil, errCloseUTF8
+		return nil, ErrCloseText
 	}
 	return &Closed{code, string(body[2:])}, nil
 }

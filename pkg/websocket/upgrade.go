@@ -108,7 +108,8 @@ func (q *Request) Offers(protocol string) bool {
 }
 
 // ForwardedFor is the address in the first X-Forwarded-For, if it is one and no list.
-// Anybody may write it: it is good for a log and for nothing else.
+// Anybody may write it: it is good for a log and for nothing else. See [Request.Source]
+// for what proxies say that are trusted.
 func (q *Request) ForwardedFor() string {
 	v, _ := q.fields.first("x-forwarded-for")
 	if a, err := netip.ParseAddr(v); err == nil && a.Zone() == "" {

@@ -91,7 +91,7 @@ var notes = map[string]string{
 	"items of accounts":                      "In .conf `accounts` is a map from names, or a list of names.",
 	"gateway":                                "hubd accepts the block and says that gwd serves it, so that both can share a file.",
 	"leafs":                                  "`leafnodes` may be called `leaf` in .conf. leafd needs `leafs.listen` only for nodes behind it (a daisy chain); the time-outs\nhold for its `upstreams` as well.",
-	"websocket":                              "In .conf the block may be called `ws`; user, password, token and time-out stand in `authorization {}` there.",
+	"websocket":                              "In .conf the block may be called `ws`; user, password, token and time-out stand in `authorization {}` there. Behind a proxy, name it in `websocket.trusted_proxies`: what it writes into X-Forwarded-For is then the client's address in INFO, monitoring, logs and wherever users are bound to addresses. Where nothing is named there, nobody is believed.",
 	"upstreams":                              "In .conf: `leafnodes { remotes: [...] }`.",
 }
 
@@ -323,6 +323,8 @@ var texts = map[string]text{
 	"websocket.cookies.password":  {means: "cookie with the password"},
 	"websocket.cookies.token":     {means: "cookie with the token"},
 	"websocket.headers":           {means: "lines added to the answer of the upgrade; in YAML also a list of {name, value}", kind: "map"},
+	"websocket.proxy_protocol":    {means: "expect a PROXY header, v1 or v2, at the start of a connection, before TLS"},
+	"websocket.trusted_proxies":   {means: "addresses and networks (10.0.0.0/8) of proxies: clients are from where these say in X-Forwarded-For, and nobody else may send a PROXY header"},
 	"websocket.ping.interval":     {means: "time between PINGs to a quiet client; 30s keeps most proxies from cutting it", def: "clients.ping.interval"},
 
 	"leafs.users[].name":           {means: "who"},

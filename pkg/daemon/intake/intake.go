@@ -75,7 +75,7 @@ func (in *Intake) addWebSocket() {
 	if w == nil || !w.Enabled() {
 		return
 	}
-	in.Hooks.WebSocket = clientview.WebSocket(w, in.Clients.WebSocketAddr)
+	in.Hooks.WebSocket = clientview.WebSocket(func() *config.WebSocketListener { return in.p.Settings().WebSocket }, in.Clients.WebSocketAddr)
 	scheme := "ws"
 	if w.TLS != nil {
 		scheme = "wss"

@@ -7,9 +7,14 @@ import (
 	"github.com/banyanmq/banyan/pkg/monitor"
 )
 
-// WebSocket is monitor.Hooks.WebSocket for a listener with these settings.
-func WebSocket(w *config.WebSocketListener, addr func() *net.TCPAddr) func() *monitor.WebSocketVarz {
+// WebSocket is monitor.Hooks.WebSocket for a listener with the settings that are in force
+// when it is asked.
+func WebSocket(settings func() *config.WebSocketListener, addr func() *net.TCPAddr) func() *monitor.WebSocketVarz {
 	return func() *monitor.WebSocketVarz {
+		w := settings()
+		if w == nil {
+			return nil
+		}
 		v := &monitor.WebSocketVarz{
 			Host: w.Host, Port: w.Port, Advertise: w.Advertise, NoAuthUser: w.NoAuthUser, JWTCookie: w.JWTCookie,
 			HandshakeTimeout: w.HandshakeTimeout, AuthTimeout: w.Auth.Timeout.Seconds(), NoTLS: w.TLS == nil,
@@ -19,7 +24,7 @@ func WebSocket(w *config.WebSocketListener, addr func() *net.TCPAddr) func() *mo
 			v.Port = a.Port
 		}
 		if t := w.TLS; t != nil {
-			v.TLSMap, v.TLSPinnedCerts = t.VerifyAndMap, t.PinnedCerts
+			v.TLSMap, v.TLSPinnedCerts, v.TLSOCSPPeer = t.VerifyAndMap, t.PinnedCerts, t.OCSPPeer != nil
 			if at, ok := t.Material().NotAfter(); ok {
 				v.TLSCertNotAfter = &at
 			}
