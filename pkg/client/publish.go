@@ -71,11 +71,13 @@ func (c *conn) admit(p *publisher, op *wire.Op) bool {
 	if p.verdicts != nil && !p.verdicts.CanPublish(op.Subject) && !c.out.responses.Answer(op.Subject) ||
 		hasPrefix(op.Subject, wire.GatewayReplyPrefix) ||
 		hasPrefix(op.Subject, raftPrefix) && c.account != c.s.o.Broker.SystemAccount() {
+		c.s.counters.denied.Add(1)
 		c.fail(wire.TextPublishViolation(string(op.Subject)))
 		c.log().RateLimitedWarnf("Publish Violation - User %q, Subject %q", c.identity.User, op.Subject)
 		return false
 	}
 	if wire.IsReservedReply(op.Reply) {
+		c.s.counters.denied.Add(1)
 		c.fail(wire.TextReplyViolation(string(op.Reply)))
 		c.log().RateLimitedWarnf("Publish Violation - User %q, Reply %q", c.identity.User, op.Reply)
 		return false
@@ -100,6 +102,7 @@ func (c *conn) noResponders(p *publisher, op *wire.Op) {
 	}
 	p.line = wire.AppendNoResponders(p.line[:0], op.Reply, s.SID, op.Subject)
 	if c.t.Write(p.line) {
+		c.s.counters.noResponders.Add(1)
 		c.t.Locked(func() {
 			c.out.msgs++
 			c.out.bytes += int64(len("NATS/1.0 503\r\nNats-Subject: \r\n\r\n") + len(op.Subject))

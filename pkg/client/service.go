@@ -77,6 +77,7 @@ type Service struct {
 type counters struct {
 	slowPending, slowWrite, slowEvents atomic.Int64
 	stale, authFailed                  atomic.Int64
+	denied, noResponders               atomic.Int64
 }
 
 // Stats are counts since the start.
@@ -87,6 +88,10 @@ type Stats struct {
 	SlowWrite     int64
 	Stale         int64
 	AuthFailures  int64
+	// Denied are messages that their publisher may not publish, NoResponders requests that
+	// were answered at once because nobody serves them.
+	Denied       int64
+	NoResponders int64
 }
 
 // Defaults for limits that the settings leave at zero.
@@ -186,6 +191,7 @@ func (s *Service) Stats() Stats {
 	return Stats{
 		SlowConsumers: p + w + s.counters.slowEvents.Load(), SlowPending: p, SlowWrite: w,
 		Stale: s.counters.stale.Load(), AuthFailures: s.counters.authFailed.Load(),
+		Denied: s.counters.denied.Load(), NoResponders: s.counters.noResponders.Load(),
 	}
 }
 

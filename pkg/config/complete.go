@@ -41,6 +41,9 @@ func (l *loader) complete() {
 	if c.HTTP.TLS && c.HTTP.Enabled() && c.ServerTLS() == nil {
 		l.fail(l.either("monitor.https.port", "monitor.tls"), "monitoring over HTTPS needs the certificate of clients.tls, in a gwd of gateway.tls or cluster.tls")
 	}
+	if c.HTTP.ClientCA != "" {
+		c.completeMonitorAuth(l)
+	}
 	c.HTTP.Metrics.Path = "/" + strings.Trim(c.HTTP.Metrics.Path, "/")
 	if c.HTTP.Host == "" {
 		c.HTTP.Host = c.defaultHost()
@@ -52,6 +55,23 @@ func (l *loader) complete() {
 		c.HTTP.BasePath = ""
 	}
 	c.Log.Trace = c.Log.Trace || c.Log.TraceVerbose || c.Log.TraceHeaders
+}
+
+// completeMonitorAuth makes the block with which monitoring looks at certificates of
+// those who ask. Its certificate is the one that clients see.
+func (c *Config) completeMonitorAuth(l *loader) {
+	t := c.ServerTLS()
+	if !c.HTTP.TLS {
+		l.fail("monitor.auth.ca_file", "certificates are shown over HTTPS only: set monitor.tls or monitor.https.listen")
+		return
+	}
+	if t == nil || !c.HTTP.Enabled() {
+		return
+	}
+	c.HTTP.AuthTLS = &TLS{
+		Certificates: t.Certificates, SPIFFE: t.SPIFFE, CAFile: c.HTTP.ClientCA, Verify: true, MinVersion: t.MinVersion, CipherSuites: t.CipherSuites,
+		Curves: t.Curves, OCSPPeer: t.OCSPPeer, Timeout: t.Timeout, AllowInsecureCiphers: t.AllowInsecureCiphers, staple: t.staple,
+	}
 }
 
 func (c *Config) defaultHost() string {

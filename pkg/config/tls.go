@@ -107,6 +107,10 @@ func (t *TLS) Material() *tlsmaterial.Material {
 	if t.live != nil {
 		return t.live
 	}
+// Asking is Server for a listener that does without certificates of clients and looks at
+// those that are shown. CAFile must not be empty.
+func (t *TLS) Asking() (*tls.Config, error) { return t.Material().Asking() }
+
 	return tlsmaterial.New("tls", t.material())
 }
 
@@ -207,3 +211,6 @@ func (c *Config) TLSBlocks() []TLSBlock {
 	}
 	return all
 }
+	if c.HTTP.AuthTLS != nil {
+		add("monitor.auth", c.HTTP.AuthTLS, true)
+	}

@@ -563,7 +563,12 @@ type HTTP struct {
 	// BasePath has one leading and no trailing slash; "" serves at the root.
 	BasePath string
 	// Token must be shown for everything but /healthz; "" asks for none.
-	Token   Secret
+	Token Secret
+	// ClientCA is a file of authorities; whoever shows a certificate of theirs needs no
+	// token, and whoever does not needs one. HTTPS only.
+	ClientCA string
+	// AuthTLS is ServerTLS with ClientCA; nil without. Load makes it.
+	AuthTLS *TLS
 	Console ConsoleMode
 	Metrics Metrics
 }
@@ -588,7 +593,20 @@ type Metrics struct {
 	// MaxSeries is how many accounts, and how many links, have figures of their
 	// own; the others are summed up as one.
 	MaxSeries int
+	// Compat adds the names that the exporter of the reference server's monitoring has.
+	Compat MetricsCompat
 }
+
+// MetricsCompat says which other names metrics are shown by, besides their own.
+type MetricsCompat string
+
+// The names; "" is off. Those of the exporter begin with nats_ where its chart installs it, and with
+// gnatsd_ where nothing else was asked for.
+const (
+	CompatOff      MetricsCompat = "off"
+	CompatExporter MetricsCompat = "exporter"
+	CompatGnatsd   MetricsCompat = "gnatsd"
+)
 
 // ServerTLS is the block whose certificate the monitoring listener shows, nil if
 // there is none.

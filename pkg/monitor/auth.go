@@ -16,12 +16,27 @@ func unguarded(path string) bool {
 	return false
 }
 
-// admits tells whether a request may see a path. If not, it has been answered. A
-// browser asks for the token as a password.
+// guarded tells whether not everybody may see everything.
+func (r *Reports) guarded() bool {
+	h := &r.Settings().HTTP
+	return h.Token != "" || h.AuthTLS != nil
+}
+
+// admits tells whether a request may see a path: by its certificate, which the handshake
+// has verified, or by the token. If not, it has been answered. A browser asks for the
+// token as a password.
 func (r *Reports) admits(w http.ResponseWriter, req *http.Request, path string) bool {
-	want := string(r.Settings().HTTP.Token)
-	if want == "" || unguarded(path) {
+	if !r.guarded() || unguarded(path) {
 		return true
+	}
+	h := &r.Settings().HTTP
+	if h.AuthTLS != nil && req.TLS != nil && len(req.TLS.VerifiedChains) > 0 {
+		return true
+	}
+	want := string(h.Token)
+	if want == "" {
+		http.Error(w, "a client certificate is needed", http.StatusForbidden)
+		return false
 	}
 	got, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 	if !ok {

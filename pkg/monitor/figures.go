@@ -37,12 +37,17 @@ type Figures struct {
 type KindFigures struct {
 	Kind           string
 	In, Out        Volume
+	OpenIn         Volume // of connections that are open
+	OpenOut        Volume
 	Open           map[string]int // by transport
 	Opened         uint64
 	Closed         map[string]int64 // by reason
 	Slow           map[string]int64 // by cause: pending, write, flagged
 	AuthFailures   map[string]int64 // by cause
 	Stale          int64
+	Lost           Losses
+	NoResponders   int64 // of clients
+	Subs           int   // of open connections
 	Pending        int64
 	PendingMax     int64
 	hasConnections bool
@@ -67,6 +72,8 @@ type LinkFigures struct {
 	In, Out Volume
 	Pending int64
 	RTT     time.Duration // the longest
+	// Interest is how much the peer has told of; -1: it is not counted for links of the kind.
+	Interest int
 }
 
 // kindWords are the kinds of connections as labels.
@@ -151,10 +158,14 @@ func (r *Reports) Figures() *Figures {
 	r.closedFigures(f, links)
 	for k := range f.Kinds {
 		one := &f.Kinds[k]
-		one.In, one.Out = all.flow[k].in, all.flow[k].out
+		one.In, one.Out, one.Lost = all.flow[k].in, all.flow[k].out, all.lost[k]
 		if n := all.slow[k] - one.Slow["pending"] - one.Slow["write"]; n > 0 {
 			one.Slow["flagged"] = n
 		}
+	}
+	if h := r.o.Hooks.ClientCounts; h != nil {
+		n := h()
+		f.Kinds[clients].Lost.Denied, f.Kinds[clients].NoResponders = n.Denied, n.NoResponders
 	}
 	f.Kinds = slices.DeleteFunc(f.Kinds, func(k KindFigures) bool { return !k.hasConnections })
 	r.accountFigures(f, accounts)
@@ -173,6 +184,9 @@ func (r *Reports) look(f *KindFigures, links map[linkKey]*LinkFigures, kind int,
 		transport = cmp.Or(r.client(*i).Type, transport)
 	}
 	f.Open[transport]++
+	f.Subs += i.Subs
+	f.OpenIn.add(Volume{i.InMsgs, i.InBytes})
+	f.OpenOut.add(Volume{i.OutMsgs, i.OutBytes})
 	f.Pending += i.Pending
 	f.PendingMax = max(f.PendingMax, i.Pending)
 	peer := r.peer(kind, i)
@@ -185,12 +199,18 @@ func (r *Reports) look(f *KindFigures, links map[linkKey]*LinkFigures, kind int,
 	l.Out.add(Volume{i.OutMsgs, i.OutBytes})
 	l.Pending += i.Pending
 	l.RTT = max(l.RTT, i.RTT)
+	if l.Interest >= 0 {
+		l.Interest += i.Subs
+	}
 }
 
 func linkOf(links map[linkKey]*LinkFigures, k linkKey) *LinkFigures {
 	l := links[k]
 	if l == nil {
 		l = &LinkFigures{Kind: kindWords[k.kind], Peer: k.peer}
+		if k.kind == routes {
+			l.Interest = -1
+		}
 		links[k] = l
 	}
 	return l

@@ -84,7 +84,7 @@ func (r *Reports) serve(w http.ResponseWriter, req *http.Request, path string) {
 		r.serveHealthz(w, req, values)
 		return
 	case "/livez":
-		write(w, req, values, http.StatusOK, []byte(`{"status":"ok"}`))
+		r.write(w, req, values, http.StatusOK, []byte(`{"status":"ok"}`))
 		return
 	case "/readyz":
 		r.serveHealthz(w, req, url.Values{"js-server-only": {"true"}})
@@ -115,7 +115,7 @@ func (r *Reports) serve(w http.ResponseWriter, req *http.Request, path string) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	write(w, req, values, http.StatusOK, b)
+	r.write(w, req, values, http.StatusOK, b)
 }
 
 // answer makes the report for a path with the parameters of the query.
@@ -195,7 +195,7 @@ func (r *Reports) serveHealthz(w http.ResponseWriter, req *http.Request, values 
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	write(w, req, values, code, b)
+	r.write(w, req, values, code, b)
 }
 
 // refuse says why there is no answer, in the words of the error alone.
@@ -208,13 +208,14 @@ func refuse(w http.ResponseWriter, code int, err error) {
 }
 
 // write sends JSON, wrapped in a call if a script asks for one, compressed if the
-// client takes it.
-func write(w http.ResponseWriter, req *http.Request, values url.Values, code int, b []byte) {
+// client takes it. Scripts of any page may ask, and browsers show the password and the
+// certificate that they have: where one is needed there are no calls.
+func (r *Reports) write(w http.ResponseWriter, req *http.Request, values url.Values, code int, b []byte) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Type", "application/json")
-	if f := values.Get("callback"); callable(f) {
+	if f := values.Get("callback"); callable(f) && !r.guarded() {
 		h.Set("Content-Type", "application/javascript")
 		// The comment in front keeps the answer from being taken for another format.
 		b = append(append(append([]byte("/**/"+f), '('), b...), ')')

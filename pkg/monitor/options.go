@@ -87,6 +87,29 @@ type Hooks struct {
 // ClientDetails is what /connz shows of a client beyond link.Info.
 type ClientDetails struct {
 	Type          string // nats, websocket, mqtt
+	// ClientCounts are what is counted of all clients together.
+	ClientCounts func() ClientCounts
+}
+
+// ClientCounts are counts since the start.
+type ClientCounts struct {
+	Denied       int64 // messages that their publisher may not publish
+	NoResponders int64 // requests that nobody serves
+}
+
+// Losses count messages that were not passed on.
+type Losses struct {
+	Full      int64 // there was no room: the peer takes them too slowly
+	Denied    int64 // they may not
+	Oversized int64 // the peer takes none of that size
+}
+
+func (l *Losses) add(o Losses) {
+	l.Full, l.Denied, l.Oversized = l.Full+o.Full, l.Denied+o.Denied, l.Oversized+o.Oversized
+}
+
+func (l *Losses) atLeast(o Losses) {
+	l.Full, l.Denied, l.Oversized = max(l.Full, o.Full), max(l.Denied, o.Denied), max(l.Oversized, o.Oversized)
 	Lang, Version string
 	TLSFirst      bool
 	PeerCerts     []PeerCert
@@ -117,6 +140,7 @@ type RouteDetails struct {
 // GatewayDetails is what /gatewayz shows of a gateway connection.
 type GatewayDetails struct {
 	Remote     string // name of the other cluster
+	Lost                     Losses
 	RemoteID   string // id of the server at the other end
 	Outbound   bool
 	Configured bool
@@ -125,6 +149,7 @@ type GatewayDetails struct {
 // LeafDetails is what /leafz shows of a leaf link beyond link.Info.
 type LeafDetails struct {
 	IsSpoke, IsIsolated bool
+	Lost       Losses
 	Compression         string
 	Proxy               string   // key of a trusted proxy
 	Subs                []string // when asked for
@@ -133,6 +158,7 @@ type LeafDetails struct {
 // LeafRemote is the state of a hub that is dialed.
 type LeafRemote struct {
 	Name      string     `json:"name,omitempty"`
+	Lost                Losses
 	Account   string     `json:"account,omitempty"`
 	URLs      []string   `json:"urls,omitempty"`
 	URL       string     `json:"url,omitempty"` // in use, or tried last

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -23,13 +24,16 @@ type Service struct {
 	once sync.Once
 }
 
-// Limits of the listener. A page of connections may be long and a reader far away.
+// Limits of the listener. A page of connections may be long and a reader far away. Who
+// asks is a browser, a scraper or a probe, each with a few connections: whoever opens very
+// many must not take the descriptors that clients need.
 const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second // of a body, which nobody looks at
 	writeTimeout  = 60 * time.Second
 	idleTimeout   = 2 * time.Minute
-	maxHeader     = 1 << 20
+	maxHeader     = 64 << 10
+	maxOpen       = 1024
 	closeTimeout  = time.Second
 )
 
@@ -48,7 +52,7 @@ func (s *Service) Start() error {
 	var secure *tls.Config
 	if h.TLS {
 		var err error
-		if secure, err = s.r.Settings().ServerTLS().Public(); err != nil {
+		if secure, err = s.tls(); err != nil {
 			return fmt.Errorf("monitoring listener: %w", err)
 		}
 	}
@@ -64,13 +68,24 @@ func (s *Service) Start() error {
 	if secure != nil {
 		ln = tls.NewListener(ln, secure)
 	}
+	g := &gate{most: maxOpen, open: make(map[net.Conn]http.ConnState)}
 	s.srv = &http.Server{
 		Handler: s.r, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ConnState: g.state, ErrorLog: log.New(complaints{s.r.o.Log}, "", 0),
 	}
 	s.wg.Go(func() { _ = s.srv.Serve(ln) })
 	s.r.o.Log.Noticef("Starting %s monitor on %s", s.Scheme(), ln.Addr())
 	return nil
+}
+
+// tls is how the listener speaks TLS: with the certificate that clients see, and a look at
+// theirs if the settings let somebody in by one.
+func (s *Service) tls() (*tls.Config, error) {
+	c := s.r.Settings()
+	if c.HTTP.AuthTLS != nil {
+		return c.HTTP.AuthTLS.Asking()
+	}
+	return c.ServerTLS().Public()
 }
 
 // Scheme is that of URLs: http or https.

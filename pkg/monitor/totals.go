@@ -43,6 +43,7 @@ func flowOf(i *link.Info) flow {
 type figures struct {
 	flow [kinds]flow
 	slow [kinds]int64
+	lost [kinds]Losses // of the whole server only
 }
 
 func (f *figures) sum() (all flow) {
@@ -77,12 +78,12 @@ func (t *tally) watch(r *Reports) {
 	}
 	for k, reg := range r.registries() {
 		if reg != nil {
-			reg.OnEnd(func(i link.Info) { t.closed(k, &i, r.peer(k, &i)) })
+			reg.OnEnd(func(i link.Info) { t.closed(k, &i, r.peer(k, &i), r.losses(k, &i)) })
 		}
 	}
 }
 
-func (t *tally) closed(kind int, i *link.Info, peer string) {
+func (t *tally) closed(kind int, i *link.Info, peer string, lost Losses) {
 	f := flowOf(i)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -93,6 +94,7 @@ func (t *tally) closed(kind int, i *link.Info, peer string) {
 		l.gone = i.Stopped
 	}
 	t.all.flow[kind].add(f)
+	t.all.lost[kind].add(lost)
 	of := t.accounts[i.Account]
 	if of == nil && i.Account != "" {
 		of = new(figures)
@@ -163,6 +165,7 @@ func (r *Reports) gather(each func(kind int, i *link.Info)) (all figures, accoun
 			i := c.Info(false)
 			f := flowOf(&i)
 			all.flow[k].add(f)
+			all.lost[k].add(r.losses(k, &i))
 			if each != nil {
 				each(k, &i)
 			}
@@ -184,6 +187,7 @@ func (r *Reports) gather(each func(kind int, i *link.Info)) (all figures, accoun
 	defer t.mu.Unlock()
 	for k := range all.flow {
 		all.flow[k].atLeast(t.shown.flow[k])
+		all.lost[k].atLeast(t.shown.lost[k])
 	}
 	t.shown = all
 	for name, f := range accounts {
@@ -196,6 +200,19 @@ func (r *Reports) gather(each func(kind int, i *link.Info)) (all figures, accoun
 		t.shownAccounts[name] = &c
 	}
 	return all, accounts
+}
+
+// losses are what a connection could not pass on. Clients are counted together.
+func (r *Reports) losses(kind int, i *link.Info) Losses {
+	switch kind {
+	case routes:
+		return r.route(*i).Lost
+	case gateways:
+		return r.gateway(*i).Lost
+	case leafs:
+		return r.leaf(*i).Lost
+	}
+	return Losses{}
 }
 
 // KindStats is a count for each kind of connection.

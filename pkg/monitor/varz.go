@@ -342,7 +342,10 @@ func tlsVarz(t *config.TLS) TLSVarz {
 }
 
 // expiry finds out until when the certificates of listeners hold, as they are now.
-type expiry struct{ block [kinds]*config.TLS }
+type expiry struct {
+	block [kinds]*config.TLS
+	web   *config.TLS
+}
 
 func (e *expiry) watch(c *config.Config) {
 	e.block = [kinds]*config.TLS{clients: c.Client.TLS}
@@ -369,12 +372,15 @@ func (e *expiry) of(t *config.TLS) *time.Time {
 // all of them by the kind of listener.
 func (e *expiry) all() map[string]time.Time {
 	out := make(map[string]time.Time)
-	for k, t := range e.block {
+	add := func(name string, t *config.TLS) {
 		if t != nil {
 			if at := notAfter(t); at != nil {
-				out[kindWords[k]] = *at
+				out[name] = *at
 			}
 		}
+	}
+	if c.WebSocket != nil {
+		e.web = c.WebSocket.TLS
 	}
 	return out
 }
@@ -387,3 +393,7 @@ func notAfter(t *config.TLS) *time.Time {
 	at = at.UTC()
 	return &at
 }
+	for k, t := range e.block {
+		add(kindWords[k], t)
+	}
+	add("websocket", e.web)

@@ -59,6 +59,13 @@ func (m *Material) Public() (*tls.Config, error) {
 	return m.listener(func(n *snapshot) *tls.Config { return n.public })
 }
 
+// Asking is Server for a listener that takes clients with and without a certificate, and
+// tells them apart later: one that is shown must be good by the authorities that are
+// named, of which there must be some.
+func (m *Material) Asking() (*tls.Config, error) {
+	return m.listener(func(n *snapshot) *tls.Config { return n.asking })
+}
+
 func (m *Material) listener(of func(*snapshot) *tls.Config) (*tls.Config, error) {
 	n, err := m.load()
 	if err != nil {

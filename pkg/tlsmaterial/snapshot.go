@@ -28,6 +28,7 @@ type snapshot struct {
 
 	server *tls.Config
 	public *tls.Config // of a listener that asks for no certificates
+	asking *tls.Config // of a listener that does without certificates, and looks at those that are shown
 	client *tls.Config // without ServerName
 }
 
@@ -129,6 +130,10 @@ func (n *snapshot) configure() {
 	}
 	n.server.VerifyConnection = func(c tls.ConnectionState) error { return n.verify(c, true) }
 
+	n.asking = base.Clone()
+	n.asking.ClientCAs, n.asking.ClientAuth = n.roots, tls.VerifyClientCertIfGiven
+	n.asking.VerifyConnection = n.verifyShown
+
 	n.client = base.Clone()
 	n.client.RootCAs = n.roots
 	n.client.InsecureSkipVerify = n.settings.Insecure
@@ -159,6 +164,23 @@ func (n *snapshot) verify(c tls.ConnectionState, accepted bool) error {
 	}
 	if n.revoked != nil {
 		return n.revoked(c, accepted)
+	}
+	return nil
+}
+
+// verifyShown is verify for a listener where a peer may show a certificate. What has not
+// passed does not get through, so that whoever has shown one may be trusted by it.
+func (n *snapshot) verifyShown(c tls.ConnectionState) error {
+	if len(c.PeerCertificates) == 0 {
+		return nil
+	}
+	if c.DidResume { // see verify
+		if err := chains(c, x509.VerifyOptions{Roots: n.roots}, true); err != nil {
+			return err
+		}
+	}
+	if n.revoked != nil {
+		return n.revoked(c, true)
 	}
 	return nil
 }

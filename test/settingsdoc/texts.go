@@ -381,11 +381,13 @@ var texts = map[string]text{
 	"monitor.https.listen":        {means: "address for monitoring over HTTPS, in the place of monitor.listen"},
 	"monitor.https.host":          {means: host, def: "that of clients"},
 	"monitor.https.port":          {means: tcpPort, kind: "integer"},
+	"monitor.auth.ca_file":        {means: "over HTTPS: who shows a certificate of these authorities may see everything; who shows none needs the token, if there is one, or sees /healthz alone"},
 	"monitor.auth.token":          {means: "must be shown for everything but /healthz: as a bearer token, or as the password in a browser"},
 	"monitor.console":             {means: "the page for people at /ui; auto serves it if monitor.listen is a loopback address"},
 	"monitor.metrics.enabled":     {means: "metrics for Prometheus, see [METRICS.md](METRICS.md)"},
 	"monitor.metrics.path":        {means: "where they are, behind the base path"},
 	"monitor.metrics.per_account": {means: "with figures of each account"},
+	"monitor.metrics.compat":      {means: "`exporter` shows the names nats_varz_... and the like besides, as prometheus-nats-exporter makes them of the monitoring endpoints; `gnatsd` the same with gnatsd_ in front"},
 	"monitor.metrics.max_series":  {means: "so many accounts, and so many links of a kind, have figures of their own; the rest is summed up as `other`"},
 
 	"log.level":         {means: "how much is said", def: "info"},

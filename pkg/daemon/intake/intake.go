@@ -63,6 +63,7 @@ func New(p *daemon.Process) (*Intake, error) {
 	}
 	in.Clients = client.New(options)
 	in.Hooks.Client, in.Hooks.ClientAddr, in.Hooks.SlowEvents = clientview.Details, in.Clients.Addr, clientview.SlowEvents(in.Clients)
+	in.Hooks.ClientCounts = clientview.Counts(in.Clients)
 	in.Hooks.ReloadFailed = p.ReloadFailed
 	in.addWebSocket()
 	in.Hooks.Leaf, in.Hooks.LeafAddr, in.Hooks.LeafRemotes = leafview.Details, in.Leafs.Addr, leafview.Remotes(in.Leafs.Links)

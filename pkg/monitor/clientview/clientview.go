@@ -77,6 +77,14 @@ func clean(entries []string) []string {
 	return out
 }
 
+// Counts is monitor.Hooks.ClientCounts.
+func Counts(s *client.Service) func() monitor.ClientCounts {
+	return func() monitor.ClientCounts {
+		n := s.Stats()
+		return monitor.ClientCounts{Denied: n.Denied, NoResponders: n.NoResponders}
+	}
+}
+
 // SlowEvents is monitor.Hooks.SlowEvents for a daemon with clients: those that
 // were found slow and not closed for it.
 func SlowEvents(s *client.Service) func(link.Kind) int64 {

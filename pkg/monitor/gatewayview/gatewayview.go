@@ -22,7 +22,9 @@ func Details(i link.Info) monitor.GatewayDetails {
 	if !ok {
 		return monitor.GatewayDetails{Remote: i.Name, RemoteID: i.Name}
 	}
-	return monitor.GatewayDetails{Remote: d.Gateway, RemoteID: i.Name, Outbound: d.Outbound, Configured: d.Configured}
+	return monitor.GatewayDetails{
+		Remote: d.Gateway, RemoteID: i.Name, Outbound: d.Outbound, Configured: d.Configured, Lost: monitor.Losses{Full: d.Dropped},
+	}
 }
 
 // Accounts makes monitor.Hooks.GatewayAccounts of the function that tells the

@@ -16,7 +16,10 @@ func Details(i link.Info) monitor.LeafDetails {
 	if !ok {
 		return monitor.LeafDetails{}
 	}
-	return monitor.LeafDetails{IsSpoke: d.IsSpoke, IsIsolated: d.IsIsolated, Compression: d.Compression, Proxy: d.Proxy, Subs: d.Subscriptions}
+	return monitor.LeafDetails{
+		IsSpoke: d.IsSpoke, IsIsolated: d.IsIsolated, Compression: d.Compression, Proxy: d.Proxy, Subs: d.Subscriptions,
+		Lost: monitor.Losses{Full: d.Dropped, Denied: d.Denied, Oversized: d.Oversized},
+	}
 }
 
 // Remotes makes monitor.Hooks.LeafRemotes of the function that lists the state of

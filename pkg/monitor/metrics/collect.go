@@ -130,6 +130,12 @@ func traffic(s *samples, f *monitor.Figures) {
 		for _, cause := range []string{"pending", "write", "flagged"} {
 			s.add(&slow, float64(k.Slow[cause]), k.Kind, cause)
 		}
+		s.add(&lost, float64(k.Lost.Full), k.Kind, "full")
+		s.add(&lost, float64(k.Lost.Denied), k.Kind, "denied")
+		s.add(&lost, float64(k.Lost.Oversized), k.Kind, "size")
+		if k.Kind == "client" {
+			s.add(&noResponders, float64(k.NoResponders))
+		}
 		s.add(&stale, float64(k.Stale), k.Kind)
 		for _, cause := range []string{"account", "expired", "refused", "revoked", "timeout", "tls"} {
 			s.add(&authFailures, float64(k.AuthFailures[cause]), k.Kind, cause)
@@ -190,6 +196,9 @@ func (c *Collector) linkSamples(s *samples, f *monitor.Figures) (dropped int) {
 		}
 		maps.Copy(c.links, have)
 		other := monitor.LinkFigures{Kind: kind, Peer: Other}
+		if len(list) > 0 && list[0].Interest < 0 {
+			other.Interest = -1
+		}
 		rest := 0
 		for i, k := range keys {
 			if have[k] && k.peer != Other {
@@ -210,6 +219,7 @@ func (c *Collector) linkSamples(s *samples, f *monitor.Figures) (dropped int) {
 func add(sum, l *monitor.LinkFigures) {
 	sum.Open += l.Open
 	sum.Pending += l.Pending
+	sum.Interest += l.Interest
 	sum.RTT = max(sum.RTT, l.RTT)
 	sum.In.Msgs, sum.In.Bytes = sum.In.Msgs+l.In.Msgs, sum.In.Bytes+l.In.Bytes
 	sum.Out.Msgs, sum.Out.Bytes = sum.Out.Msgs+l.Out.Msgs, sum.Out.Bytes+l.Out.Bytes
@@ -219,6 +229,9 @@ func linkSample(s *samples, l *monitor.LinkFigures) {
 	s.add(&linkConns, float64(l.Open), l.Kind, l.Peer)
 	flow(s, &linkMessages, &linkBytes, l.In, l.Out, l.Kind, l.Peer)
 	s.add(&linkPending, float64(l.Pending), l.Kind, l.Peer)
+	if l.Interest >= 0 {
+		s.add(&linkInterest, float64(l.Interest), l.Kind, l.Peer)
+	}
 	if l.Kind == "route" && l.Peer != Other {
 		s.add(&routeUp, truth(l.Open > 0), l.Peer)
 	}
@@ -245,6 +258,16 @@ func (c *Collector) remotes(s *samples) {
 	}
 	for _, h := range hubs {
 		s.add(&leafUp, truth(up[h]), h.name, h.account)
+	}
+	ends := map[hub]float64{}
+	for _, e := range c.r.CredentialEnds() {
+		h := hub{e.Remote, e.Account}
+		if was, ok := ends[h]; !ok || unix(e.At) < was {
+			ends[h] = unix(e.At)
+		}
+	}
+	for _, h := range slices.SortedFunc(maps.Keys(ends), func(a, b hub) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.account, b.account)) }) {
+		s.add(&credExpiry, ends[h], h.name, h.account)
 	}
 }
 

@@ -45,6 +45,8 @@ var (
 	subscriptions = Family{Name: "subscriptions", Help: "Subscriptions, those of other servers among them."}
 	slow          = Family{Name: "slow_consumers_total", Help: "Connections that did not take what was sent to them: their queue was full (pending), a write took too long (write), or the same without being closed (flagged).", Counter: true, Labels: []string{"kind", "cause"}}
 	stale         = Family{Name: "stale_total", Help: "Connections that were closed because they did not answer pings.", Counter: true, Labels: []string{"kind"}}
+	lost          = Family{Name: "dropped_messages_total", Help: "Messages that were not passed on: there was no room because the peer takes them too slowly (full), the peer takes none of that size (size), or they may not be (denied). What waited for a connection when it was closed is not counted.", Counter: true, Labels: []string{"kind", "cause"}}
+	noResponders  = Family{Name: "no_responders_total", Help: "Requests of clients that were answered at once because nobody serves them.", Counter: true, When: "there are clients"}
 	authFailures  = Family{Name: "auth_failures_total", Help: "Connections that were closed because who they are was not shown in time, or not believed, or not any more.", Counter: true, Labels: []string{"kind", "cause"}}
 	pendingBytes  = Family{Name: "pending_bytes", Help: "Bytes that wait to be written to connections.", Labels: []string{"kind"}}
 	pendingMax    = Family{Name: "pending_bytes_max", Help: "The longest queue of one connection.", Labels: []string{"kind"}}
@@ -58,6 +60,7 @@ var (
 	linkMessages  = Family{Name: "link_messages_total", Help: "Messages from and to the peer.", Counter: true, Labels: []string{"kind", "peer", "dir"}}
 	linkBytes     = Family{Name: "link_bytes_total", Help: "Bytes of messages from and to the peer.", Counter: true, Labels: []string{"kind", "peer", "dir"}}
 	linkPending   = Family{Name: "link_pending_bytes", Help: "Bytes that wait to be written to the peer.", Labels: []string{"kind", "peer"}}
+	linkInterest  = Family{Name: "link_interest", Help: "Subjects that the peer wants, as it has told.", Labels: []string{"kind", "peer"}, When: "gateways and leaf links"}
 	accounts      = Family{Name: "accounts", Help: "Accounts that are known here."}
 	accConns      = Family{Name: "account_connections", Help: "Connections to this server of the account.", Labels: []string{"account", "kind"}, When: perAccount}
 	accSubs       = Family{Name: "account_subscriptions", Help: "Subscriptions of the account, those of other servers among them.", Labels: []string{"account"}, When: perAccount}
@@ -67,6 +70,7 @@ var (
 	accLimit      = Family{Name: "account_limit", Help: "Limits of the account.", Labels: []string{"account", "limit"}, When: perAccount + " and the limit is set"}
 	accUsage      = Family{Name: "account_usage", Help: "What of the limits is used on this server.", Labels: []string{"account", "limit"}, When: perAccount + " and the limit is set"}
 	certExpiry    = Family{Name: "tls_certificate_not_after_seconds", Help: "When the certificate of the listener ends, in seconds since 1970.", Labels: []string{"listener"}, When: "the listener has one"}
+	credExpiry    = Family{Name: "credential_not_after_seconds", Help: "When the credentials end by which the hub is told who we are, in seconds since 1970.", Labels: []string{"remote", "account"}, When: "the settings name credentials, and they end"}
 	httpRequests  = Family{Name: "http_requests_total", Help: "Requests to the monitoring endpoints.", Counter: true, Labels: []string{"path"}}
 	seriesDropped = Family{Name: "series_dropped", Help: "Accounts and links without values of their own, because monitor.metrics.max_series is reached.", Labels: []string{"of"}}
 )
@@ -78,10 +82,10 @@ func Families() []*Family {
 	return []*Family{
 		&buildInfo, &startTime, &ready, &draining, &reloadSuccess, &reloadTime, &configInfo, &limit, &memoryLimit,
 		&messages, &volume, &connections, &opened, &closed, &subscriptions,
-		&slow, &stale, &authFailures, &pendingBytes, &pendingMax,
-		&routeUp, &gatewayUp, &leafUp, &routeRTT, &gatewayRTT, &leafRTT, &linkConns, &linkMessages, &linkBytes, &linkPending,
+		&slow, &lost, &noResponders, &stale, &authFailures, &pendingBytes, &pendingMax,
+		&routeUp, &gatewayUp, &leafUp, &routeRTT, &gatewayRTT, &leafRTT, &linkConns, &linkMessages, &linkBytes, &linkPending, &linkInterest,
 		&accounts, &accConns, &accSubs, &accMessages, &accBytes, &accSlow, &accLimit, &accUsage,
-		&certExpiry, &httpRequests, &seriesDropped,
+		&certExpiry, &credExpiry, &httpRequests, &seriesDropped,
 	}
 }
 
@@ -122,6 +126,22 @@ collects; leafd, to stay small, has those that alerts look at:
 
 `
 
+const docEnd = `
+With ` + "`monitor.metrics.compat: exporter`" + ` the names that prometheus-nats-exporter makes of the monitoring pages are there
+besides, so that dashboards that were made for it work: ` + "`nats_varz_...`, `nats_connz_...`, `nats_subsz_...`, `nats_routez_...`,\n`nats_gatewayz_...`, `nats_leafz_...`, `nats_accstatz_...` and `nats_healthz_...`" + `. With ` + "`gnatsd`" + ` they begin with gnatsd_, as
+the exporter's do when it is started by hand.
+
+What others have and these do not, and why:
+
+- Stalls of publishers: publishers are never stalled. A connection that does not take what it is sent is closed instead, and
+  counted.
+- Messages that waited for a client when it was closed as slow: what waits is bytes, and ` + "`banyan_slow_consumers_total`" + `
+  counts the clients.
+- Histograms of round trip times: one is measured with each ping, every half a minute or so, and a gauge shows it.
+- How much interest a route has told of: the interest of a cluster is shared, and ` + "`banyan_subscriptions`" + ` has it.
+- Streams: there are none yet.
+`
+
 // Document is docs/METRICS.md.
 func Document() []byte {
 	var b bytes.Buffer
@@ -141,5 +161,6 @@ func Document() []byte {
 	for _, f := range runtimeFamilies() {
 		fmt.Fprintf(&b, "- `%s`: %s\n", f.name, f.help)
 	}
+	b.WriteString(docEnd)
 	return b.Bytes()
 }

@@ -2,12 +2,16 @@ package metrics_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,7 +83,13 @@ func options(t testing.TB, change ...func(*config.Config)) monitor.Options {
 		Clients: link.NewRegistry(10), Routes: link.NewRegistry(10), Gateways: link.NewRegistry(10), Leafs: link.NewRegistry(10),
 		Hooks: monitor.Hooks{
 			Client: func(link.Info) monitor.ClientDetails { return monitor.ClientDetails{Type: "websocket"} },
-			Route:  func(i link.Info) monitor.RouteDetails { return monitor.RouteDetails{RemoteName: i.Name} },
+			Route: func(i link.Info) monitor.RouteDetails {
+				return monitor.RouteDetails{RemoteName: i.Name, Lost: monitor.Losses{Full: 5}}
+			},
+			Leaf: func(i link.Info) monitor.LeafDetails {
+				return monitor.LeafDetails{Lost: monitor.Losses{Full: 1, Denied: 2, Oversized: 3}}
+			},
+			ClientCounts: func() monitor.ClientCounts { return monitor.ClientCounts{Denied: 7, NoResponders: 9} },
 			Gateway: func(i link.Info) monitor.GatewayDetails {
 				return monitor.GatewayDetails{Remote: i.Name, Outbound: true}
 			},
@@ -96,7 +106,7 @@ func fill(o monitor.Options) {
 	add := func(r *link.Registry, kind link.Kind, name string, in int64) *fake {
 		id++
 		f := &fake{link.Info{
-			ID: id, Kind: kind, Name: name, Account: "APP", Started: time.Now(), InMsgs: in, InBytes: 10 * in, OutMsgs: 2 * in, OutBytes: 20 * in, Pending: in, RTT: time.Duration(in) * time.Millisecond,
+			ID: id, Kind: kind, Name: name, Account: "APP", Started: time.Now(), InMsgs: in, InBytes: 10 * in, OutMsgs: 2 * in, OutBytes: 20 * in, Pending: in, RTT: time.Duration(in) * time.Millisecond, Subs: 8 + int(in),
 		}}
 		r.Add(f)
 		return f
@@ -188,6 +198,12 @@ func TestValues(t *testing.T) {
 		{2, "account_usage", []string{"account", "APP", "limit", "connections"}},
 		{0, "series_dropped", []string{"of", "links"}},
 		{100, "limit", []string{"limit", "connections"}},
+		{7, "dropped_messages_total", []string{"kind", "client", "cause", "denied"}},
+		{0, "dropped_messages_total", []string{"kind", "client", "cause", "full"}},
+		{4 * 5, "dropped_messages_total", []string{"kind", "route", "cause", "full"}},
+		{3, "dropped_messages_total", []string{"kind", "leaf", "cause", "size"}},
+		{9, "no_responders_total", nil},
+		{11, "link_interest", []string{"kind", "gateway", "peer", "ams"}},
 	} {
 		if got := value(t, all, row.name, row.labels...); got != row.want {
 			t.Errorf("%s %v is %v, want %v", row.name, row.labels, got, row.want)
@@ -387,5 +403,157 @@ func BenchmarkScrape(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Text(false)
+	}
+}
+
+// TestManyAccounts: ten thousand accounts and leaf nodes are as many series as the settings
+// allow, in every form, and whoever comes and goes makes no more.
+func TestManyAccounts(t *testing.T) {
+	const n, most = 10_000, 100
+	o := options(t, func(c *config.Config) {
+		c.HTTP.Metrics.MaxSeries, c.HTTP.Metrics.Compat = most, config.CompatExporter
+	})
+	r := monitor.NewReports(o)
+	conns := make([]*fake, 0, 2*n)
+	for i := range n {
+		name := fmt.Sprintf("A%05d", i)
+		o.Broker.Account(name).Clients.Add(1)
+		c := &fake{link.Info{ID: uint64(2 * i), Kind: link.KindClient, Account: name, InMsgs: 1, InBytes: 3}}
+		l := &fake{link.Info{ID: uint64(2*i + 1), Kind: link.KindLeaf, Name: "edge-" + name, Account: name, InMsgs: 1}}
+		o.Clients.Add(c)
+		o.Leafs.Add(l)
+		conns = append(conns, c, l)
+	}
+	library, own := prom.Handler(r), metrics.Handler(r)
+	scrape := func(h http.Handler) (lines int, text string) {
+		begun := time.Now()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		t.Logf("%d bytes in %s", w.Body.Len(), time.Since(begun))
+		return strings.Count(w.Body.String(), "\n"), w.Body.String()
+	}
+	sum := func(text, family string, labels ...string) (total float64) {
+		for l := range strings.SplitSeq(text, "\n") {
+			name, rest, ok := strings.Cut(l, "{")
+			if !ok || name != family {
+				continue
+			}
+			for _, x := range labels {
+				ok = ok && strings.Contains(rest, x)
+			}
+			if ok {
+				var v float64
+				fmt.Sscan(rest[strings.LastIndexByte(rest, ' ')+1:], &v)
+				total += v
+			}
+		}
+		return total
+	}
+	for name, h := range map[string]http.Handler{"library": library, "own": own} {
+		lines, text := scrape(h)
+		// A family has a line an account or link, or two, and one for the others.
+		if limit := 30 * (most + 1) * 2; lines > limit {
+			t.Errorf("%s: %d lines, want at most %d", name, lines, limit)
+		}
+		if got := sum(text, "banyan_account_messages_total", `dir="in"`); got != 2*n {
+			t.Errorf("%s: %v messages of all accounts", name, got)
+		}
+		if got := sum(text, "banyan_link_connections", `kind="leaf"`); got != n {
+			t.Errorf("%s: %v links", name, got)
+		}
+		if got := sum(text, "banyan_series_dropped", `of="links"`); got != n-most {
+			t.Errorf("%s: %v links without series", name, got)
+		}
+	}
+	before, _ := scrape(own)
+	for i, c := range conns {
+		last := c.i
+		last.Stopped, last.Reason = time.Now(), wire.ReasonClientClosed
+		if c.i.Kind == link.KindClient {
+			o.Clients.Remove(c, last)
+		} else {
+			o.Leafs.Remove(c, last)
+			o.Leafs.Add(&fake{link.Info{ID: uint64(10*n + i), Kind: link.KindLeaf, Name: fmt.Sprintf("other-%d", i), Account: "APP", InMsgs: 1}})
+		}
+	}
+	after, text := scrape(own)
+	if after > before+100 {
+		t.Errorf("%d lines became %d", before, after)
+	}
+	if got := sum(text, "banyan_account_messages_total", `dir="in"`); got != 3*n {
+		t.Errorf("%v messages of all accounts after all have gone and others have come", got)
+	}
+}
+
+// TestExporterNames: those of the exporter, by either writer the same, and none that is
+// there twice.
+func TestExporterNames(t *testing.T) {
+	for compat, prefix := range map[config.MetricsCompat]string{config.CompatOff: "", config.CompatExporter: "nats_", config.CompatGnatsd: "gnatsd_"} {
+		o := options(t, func(c *config.Config) { c.HTTP.Metrics.Compat = compat })
+		r := monitor.NewReports(o)
+		fill(o)
+		own := string(metrics.NewCollector(r).Text(false))
+		w := httptest.NewRecorder()
+		prom.Handler(r).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		if w.Code != 200 {
+			t.Fatalf("%s: %d %s", compat, w.Code, w.Body)
+		}
+		if compat == config.CompatOff {
+			if strings.Contains(own+w.Body.String(), "nats_") || strings.Contains(own+w.Body.String(), "gnatsd_") {
+				t.Error("names of the exporter that nobody has asked for")
+			}
+			continue
+		}
+		for name, text := range map[string]string{"own": own, "library": w.Body.String()} {
+			for _, want := range []string{
+				"varz_connections{server_id=\"N\"} 2", "varz_in_msgs{server_id=\"N\"} ", "varz_mem{server_id=\"N\"} ", "varz_http_req_stats_varz{server_id=\"N\"} 0",
+				"varz_server_name{server_id=\"N\",value=\"hub\"} 1", "varz_max_payload{server_id=\"N\"} ",
+				"connz_num_connections{server_id=\"N\"} 2", "connz_in_msgs{server_id=\"N\"} 3", "connz_pending_bytes{server_id=\"N\"} 3", "connz_subscriptions{server_id=\"N\"} 19",
+				"routez_num_routes{server_id=\"N\"} 2", "subsz_num_subscriptions{server_id=\"N\"} 0", "healthz_status{server_id=\"N\"} 0",
+			} {
+				if !strings.Contains(text, "\n"+prefix+want) {
+					t.Errorf("%s, %s: no %s%s", compat, name, prefix, want)
+				}
+			}
+			for _, not := range []string{"varz_gateway_port", "varz_leaf_", "varz_tags", "varz_now"} {
+				if strings.Contains(text, "\n"+prefix+not) {
+					t.Errorf("%s, %s: %s%s", compat, name, prefix, not)
+				}
+			}
+			if _, err := promlint.New(strings.NewReader(text)).Lint(); err != nil {
+				t.Errorf("%s, %s: %v", compat, name, err)
+			}
+		}
+	}
+}
+
+// TestCredentialsEnd: of a file of credentials the token says it.
+func TestCredentialsEnd(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, claims string) string {
+		token := "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+		file := filepath.Join(dir, name)
+		text := "-----BEGIN NATS USER JWT-----\n" + token + "\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\nSUA\n------END USER NKEY SEED------\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	o := options(t, func(c *config.Config) {
+		c.LeafNodes = &config.LeafNodes{Remotes: []config.LeafRemote{
+			{Name: "hub", Credentials: put("a", `{"exp":1900000000}`)}, {Name: "hub", Credentials: put("b", `{"exp":1800000000}`)},
+			{URLs: []*url.URL{{Scheme: "nats-leaf", Host: "h:1"}}, Account: "APP", Credentials: put("c", `{"exp":1850000000,"nats":{}}`)},
+			{Name: "for ever", Credentials: put("d", `{"jti":"X"}`)}, {Name: "gone", Credentials: filepath.Join(dir, "none")}, {Name: "without"},
+			{Name: "odd", Credentials: put("e", `no json`)},
+		}}
+	})
+	got := map[string]float64{}
+	for _, s := range metrics.NewCollector(monitor.NewReports(o)).Collect() {
+		if s.Family.Name == "credential_not_after_seconds" {
+			got[strings.Join(s.Labels, " ")] = s.Value
+		}
+	}
+	if want := map[string]float64{"hub $G": 1800000000, "[h:1] APP": 1850000000}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

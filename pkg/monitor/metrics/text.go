@@ -51,6 +51,18 @@ func (c *Collector) Text(openMetrics bool) []byte {
 		}
 		w.sample(last.FullName(), append([]string{"daemon"}, last.Labels...), append([]string{daemon}, s.Labels...), s.Value)
 	}
+	name := ""
+	for _, a := range c.Aliases() {
+		if a.Name != name {
+			name = a.Name
+			w.head(name, AliasHelp, false)
+		}
+		var labels, values []string
+		for i := 0; i+1 < len(a.Labels); i += 2 {
+			labels, values = append(labels, a.Labels[i]), append(values, a.Labels[i+1])
+		}
+		w.sample(name, labels, values, a.Value)
+	}
 	for _, f := range runtimeFamilies() {
 		v, ok := f.value()
 		if !ok {

@@ -19,6 +19,7 @@ func Details(i link.Info) monitor.RouteDetails {
 		RemoteID: d.RemoteID, RemoteName: d.RemoteName, DidSolicit: d.DidSolicit, IsConfigured: d.IsConfigured,
 		Border:  d.Role == wire.RoleGateway,
 		Account: d.Account, Compression: d.Compression, Import: lists(d.Import), Export: lists(d.Export),
+		Lost: monitor.Losses{Full: d.Lost},
 	}
 }
 

@@ -25,8 +25,9 @@ func Handler(r *monitor.Reports) http.Handler {
 // Registry has all metrics.
 func Registry(r *monitor.Reports) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
+	c := metrics.NewCollector(r)
 	reg.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(metrics.NewCollector(r)),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(c), aliases{c},
 	)
 	return reg
 }
@@ -62,6 +63,29 @@ func (p *collector) Collect(ch chan<- prometheus.Metric) {
 		m, err := prometheus.NewConstMetric(p.descs[s.Family], kind, s.Value, s.Labels...)
 		if err != nil {
 			m = prometheus.NewInvalidMetric(p.descs[s.Family], err)
+		}
+		ch <- m
+	}
+}
+
+// aliases are the names that the settings may ask for besides. Which there are, who asks
+// finds out: nothing is described.
+type aliases struct{ c *metrics.Collector }
+
+// Describe implements prometheus.Collector.
+func (aliases) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (a aliases) Collect(ch chan<- prometheus.Metric) {
+	for _, x := range a.c.Aliases() {
+		var labels, values []string
+		for i := 0; i+1 < len(x.Labels); i += 2 {
+			labels, values = append(labels, x.Labels[i]), append(values, x.Labels[i+1])
+		}
+		d := prometheus.NewDesc(x.Name, metrics.AliasHelp, labels, nil)
+		m, err := prometheus.NewConstMetric(d, prometheus.GaugeValue, x.Value, values...)
+		if err != nil {
+			m = prometheus.NewInvalidMetric(d, err)
 		}
 		ch <- m
 	}
