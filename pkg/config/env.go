@@ -22,10 +22,14 @@ var injected = pattern(`^(SERVICE_|PORT(_|$)|.*_(SERVICE_HOST|SERVICE_PORT.*|POR
 
 // environment reads the daemon's variables into viper, above the file.
 func (l *loader) environment() {
-	names := map[string]*option{}
+	names, files := map[string]*option{}, map[string]*option{}
 	for _, o := range rootScope().rows {
-		if o.scalar() && o.in.has(l.opts.Daemon) {
-			names[envName(l.opts.Daemon, o.key())] = o
+		if !o.scalar() || !o.in.has(l.opts.Daemon) {
+			continue
+		}
+		names[envName(l.opts.Daemon, o.key())] = o
+		if o.kind == kSecret {
+			files[envName(l.opts.Daemon, o.key())+fileSuffix] = o
 		}
 	}
 	d := l.decoder(langYAML)
@@ -40,15 +44,37 @@ func (l *loader) environment() {
 			continue
 		}
 		seen[name] = true
-		o := names[name]
-		if o == nil {
-			l.strangeVariable(name, names)
-			continue
-		}
 		val, _ := l.lookup(name)
-		l.override(d, values, o, val, conf.Pos{File: name})
+		switch o, f := names[name], files[name]; {
+		case o != nil:
+			l.override(d, values, o, val, conf.Pos{File: name})
+		case f != nil:
+			l.overrideFromFile(d, values, f, val, conf.Pos{File: name})
+		default:
+			l.strangeVariable(name, names)
+		}
 	}
 	l.merge(values)
+}
+
+// fileSuffix ends the name of a variable that says in which file a secret stands:
+// HUBD_CLUSTER_PASSWORD_FILE. The file is one that the settings were read from, so
+// that reload.watch looks at it too.
+const fileSuffix = "_FILE"
+
+func (l *loader) overrideFromFile(d *decoder, values map[string]any, o *option, file string, pos conf.Pos) {
+	direct := strings.TrimSuffix(pos.File, fileSuffix)
+	if _, both := l.lookup(direct); both {
+		l.errorf(pos, "", "%s is set too: one of the two", direct)
+		return
+	}
+	text, err := l.readFile(file)
+	if err != nil {
+		l.errorf(pos, "", "%v", err)
+		return
+	}
+	l.holds(file, "a secret")
+	l.override(d, values, o, strings.TrimRight(string(text), "\r\n"), pos)
 }
 
 // override reads one textual setting from outside the file.

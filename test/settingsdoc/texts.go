@@ -70,7 +70,7 @@ variable is the daemon and the path in capitals, dots as underscores; the flag i
 | ` + "`monitor.listen`" + ` of a leafd | ` + "`LEAFD_MONITOR_LISTEN`" + ` | ` + "`--monitor-listen`" + ` |
 
 A flag beats the environment, that beats the file, that beats the default. Lists of words or URLs are separated by commas there.
-The short flags of nats-server (` + "`-p`, `-a`, `-m`" + ` and so on) are in ` + "[COMMANDS.md](COMMANDS.md)" + `.
+Of a secret the variable may name a file instead: ` + "`HUBD_CLUSTER_PASSWORD_FILE=/run/secrets/route`" + `. The short flags of nats-server (` + "`-p`, `-a`, `-m`" + ` and so on) are in ` + "[COMMANDS.md](COMMANDS.md)" + `.
 
 **Types.** A *duration* has a unit (` + "`250ms`, `30s`, `2m`" + `); in .conf some are also whole seconds. A *size* is bytes, or has a unit
 (` + "`64KiB`, `1MiB`, `2GB`" + `). An *address* is ` + "`host:port`" + ` or a port; port ` + "`-1`" + ` is one that the kernel chooses, to be found in the ports file.
