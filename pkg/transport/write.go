@@ -352,6 +352,7 @@ func (c *Conn) drainBatch() error {
 	}
 	for c.wireAt < len(c.wire) {
 		c.mu.Lock()
+		retry := c.opts.WriteRetry
 		if c.cause == nil {
 			c.nc.SetWriteDeadline(time.Now().Add(c.opts.WriteDeadline))
 		}
@@ -362,7 +363,7 @@ func (c *Conn) drainBatch() error {
 		case err == nil:
 		case !IsTimeout(err):
 			return err
-		case c.opts.WriteRetry && c.outBytes.Load() > before && c.Cause() == nil:
+		case retry && c.outBytes.Load() > before && c.Cause() == nil:
 			if c.opts.OnSlow != nil {
 				c.opts.OnSlow()
 			}
