@@ -87,7 +87,7 @@ var liveFields = []string{
 	"Limits.MaxConnections", "Limits.MaxPayload", "Limits.MaxPending", "Limits.MaxControlLine", "Limits.MaxSubscriptions",
 	"Limits.PingInterval", "Limits.PingMax", "Limits.WriteDeadline",
 	"Auth.User", "Auth.Password", "Auth.Token", "Auth.Users", "Auth.Timeout", "Auth.DefaultPermissions", "Auth.NoAuthUser",
-	"Auth.ProxyRequired", "Auth.TrustedProxies", "Auth.FailedLogin", "Accounts", "Mappings",
+	"Auth.ProxyRequired", "Auth.TrustedProxies", "Auth.FailedLogin", "Auth.Callout", "Accounts", "Mappings",
 	"Operator.JWTs", "Operator.TrustedKeys", "Operator.Preload", "Operator.PinnedAccounts", "Operator.DefaultSentinel", "Operator.ResolverTLS",
 	"Cluster.Name", "Cluster.Advertise", "Cluster.NoAdvertise", "Cluster.Routes", "Cluster.Auth", "Cluster.TLS", "Cluster.Permissions",
 	"Cluster.PoolSize", "Cluster.Accounts", "Cluster.Compression", "Cluster.PingInterval", "Cluster.PingMax", "Cluster.ConnectRetries",
@@ -145,8 +145,6 @@ func refusalName(field string) string {
 	switch {
 	case !below:
 		return block
-	case block == "Auth" && strings.HasPrefix(rest, "Callout"):
-		return "AuthCallout"
 	case block == "Client" || block == "Operator":
 		return rest
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,6 +89,15 @@ var ErrNotPinned = tlsmaterial.ErrNotPinned
 // Fingerprint is the form of a certificate that pinned_certs lists.
 func Fingerprint(cert *x509.Certificate) string { return tlsmaterial.Fingerprint(cert) }
 
+// Unpinned tells whether a peer that showed these certificates is none of those that
+// pinned_certs lists, if it lists any.
+func (t *TLS) Unpinned(shown []*x509.Certificate) bool {
+	if t == nil || len(t.PinnedCerts) == 0 {
+		return false
+	}
+	return len(shown) == 0 || !slices.Contains(t.PinnedCerts, Fingerprint(shown[0]))
+}
+
 // Server is the accepting side's configuration. Of a block that is kept fresh (see
 // [TLS.Keep]) each handshake takes what is current when it begins; else the files
 // are read now, once.
@@ -96,6 +106,10 @@ func (t *TLS) Server() (*tls.Config, error) { return t.Material().Server() }
 // Public is Server for listeners that ask nobody for a certificate, as monitoring
 // does, whatever the block says of clients.
 func (t *TLS) Public() (*tls.Config, error) { return t.Material().Public() }
+
+// Asking is Server for a listener that does without certificates of clients and looks at
+// those that are shown. CAFile must not be empty.
+func (t *TLS) Asking() (*tls.Config, error) { return t.Material().Asking() }
 
 // Client is the configuration for one dial of a server that is expected to prove
 // serverName. Of a block that is not kept fresh the files are read now.
@@ -107,10 +121,6 @@ func (t *TLS) Material() *tlsmaterial.Material {
 	if t.live != nil {
 		return t.live
 	}
-// Asking is Server for a listener that does without certificates of clients and looks at
-// those that are shown. CAFile must not be empty.
-func (t *TLS) Asking() (*tls.Config, error) { return t.Material().Asking() }
-
 	return tlsmaterial.New("tls", t.material())
 }
 
@@ -206,11 +216,11 @@ func (c *Config) TLSBlocks() []TLSBlock {
 	if c.WebSocket != nil && c.WebSocket.TLS != c.Client.TLS {
 		add("websocket.tls", c.WebSocket.TLS, true)
 	}
+	if c.HTTP.AuthTLS != nil {
+		add("monitor.auth", c.HTTP.AuthTLS, true)
+	}
 	if c.Operator != nil {
 		add("auth.resolver_tls", c.Operator.ResolverTLS, false)
 	}
 	return all
 }
-	if c.HTTP.AuthTLS != nil {
-		add("monitor.auth", c.HTTP.AuthTLS, true)
-	}
