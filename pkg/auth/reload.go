@@ -22,7 +22,8 @@ type generation struct {
 	settings *Settings
 	front    Authenticator
 	asks     bool // services decide about logins too
-	accounts map[string]bool
+	callout  *config.Callout
+	reguard  bool // what is denied to the services' own accounts has changed
 	number   uint64
 }
 
@@ -42,18 +43,14 @@ func NewUsers(c *config.Config, wrap func(*Settings, *config.Config) Authenticat
 }
 
 func (u *Users) generation(c *config.Config, old *generation) *generation {
-	g := &generation{settings: FromConfig(c), asks: c.Auth.Callout != nil, accounts: make(map[string]bool)}
-	for i := range c.Accounts {
-		g.accounts[c.Accounts[i].Name] = true
-	}
-	g.accounts[config.DefaultAccount] = true
-	g.accounts[c.SystemAccount] = true
+	g := &generation{settings: FromConfig(c), asks: c.Auth.Callout != nil, callout: c.Auth.Callout}
 	if old != nil {
 		g.settings.hash = old.settings.hash // comparisons that go on count
 		for _, w := range g.settings.ways {
 			w.hash = g.settings.hash
 		}
 		g.number = old.number + 1
+		g.reguard = !config.Same(g.callout, old.callout)
 	}
 	g.front = g.settings
 	if u.wrap != nil {
@@ -148,11 +145,12 @@ func (r *Review) Of(id *Identity, kind config.ConnectionType, show func() *Crede
 		case unchanged:
 			// Unless it became that user by showing nothing, which is another matter.
 			if c := show(); !c.nameless() || c.NKey != "" || c.MapCertificate || r.g.anybody(kind) == id.entry.label() {
-				return Verdict{}
+				return r.guarded(id, kind)
 			}
 		}
 	} else if r.g.asks {
-		if !r.g.accounts[orGlobal(id.Account)] {
+		if x, ok := r.g.front.(placer); !ok || !x.Keeps(id) {
+			// It comes back, and the service is asked that is there now.
 			return Verdict{End: true, Reason: wire.ReasonClientClosed}
 		}
 		return Verdict{} // a service has decided, and is not asked again
@@ -183,6 +181,30 @@ func (r *Review) standing(p place) standing {
 		r.seen[p] = s
 	}
 	return s
+}
+
+// guarded is for a user that is what it was, but that may have become one of an account
+// where a service listens, or is none any more.
+func (r *Review) guarded(id *Identity, kind config.ConnectionType) Verdict {
+	if !r.g.reguard {
+		return Verdict{}
+	}
+	next := r.g.settings.counterpart(kind, id.entry).identity
+	if x, ok := r.g.front.(guard); ok {
+		next = x.Guard(next)
+	}
+	if samePermissions(next.Permissions, id.Permissions) {
+		return Verdict{}
+	}
+	other := *id
+	other.Permissions, other.entry = next.Permissions, next.entry
+	return Verdict{Identity: &other}
+}
+
+// placer is an Authenticator in front of settings that lets in whom the settings do not
+// know. Keeps tells whether it still would.
+type placer interface {
+	Keeps(id *Identity) bool
 }
 
 // guard is an Authenticator in front of settings that does not leave the identities

@@ -1,7 +1,10 @@
 package callout
 
 import (
+	"errors"
+	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/nats-io/jwt/v2"
 
@@ -60,7 +63,26 @@ func (c *Caller) check(q *Question, nkey string, answer []byte) (*jwt.UserClaims
 	if u.Subject != nkey {
 		return refuse("expected authorized user of %q but got %q on account %q", nkey, u.Subject, q.Account)
 	}
+	if err := checkNames(u); err != nil {
+		return refuse("%v on account %q", err, q.Account)
+	}
 	return u, r.Jwt, nil
+}
+
+// checkNames judges what a service calls a user.
+func checkNames(u *jwt.UserClaims) error {
+	if len(u.Tags) > maxTags {
+		return fmt.Errorf("authorized user has %d tags, at most %d are taken", len(u.Tags), maxTags)
+	}
+	for _, name := range append([]string{u.Name}, u.Tags...) {
+		if len(name) > maxName {
+			return fmt.Errorf("authorized user has a name or a tag of %d bytes, at most %d are taken", len(name), maxName)
+		}
+		if strings.ContainsFunc(name, unicode.IsControl) {
+			return errors.New("authorized user has a name or a tag with control characters")
+		}
+	}
+	return nil
 }
 
 func first(vr *jwt.ValidationResults) string { return vr.Issues[0].Description }

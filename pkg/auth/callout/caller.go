@@ -34,6 +34,10 @@ const (
 	unavailableSpread = 100 * time.Millisecond
 	// maxReason is how much of a service's own words is repeated.
 	maxReason = 256
+	// maxName and maxTags bound what a service calls a user, which stands in log lines,
+	// events and monitoring: bytes of the name and of each tag, and how many tags.
+	maxName = 256
+	maxTags = 64
 )
 
 // Ask publishes a request on [Subject] in an account and returns the first answer.
@@ -64,22 +68,31 @@ type Caller struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	ask     atomic.Pointer[Ask]
+	timeout atomic.Int64 // time.Duration
 	slots   chan struct{}
 	waiting atomic.Int64
 }
 
 // New makes a Caller that can't ask before SetAsk.
 func New(o Options) *Caller {
-	if o.Timeout <= 0 {
-		o.Timeout = 2 * time.Second
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	c := &Caller{o: o, slots: make(chan struct{}, MaxAsking)}
+	c.SetTimeout(o.Timeout)
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
+
+// SetTimeout changes Options.Timeout for logins to come; 0 is two seconds.
+func (c *Caller) SetTimeout(d time.Duration) {
+	if d <= 0 {
+		d = 2 * time.Second
+	}
+	c.timeout.Store(int64(d))
+}
+
+func (c *Caller) limit() time.Duration { return time.Duration(c.timeout.Load()) }
 
 // SetAsk gives the way to services; nil takes it away.
 func (c *Caller) SetAsk(f Ask) {
@@ -148,7 +161,7 @@ func (c *Caller) Decide(q *Question, creds *auth.Credentials) (*jwt.UserClaims, 
 	if c == nil {
 		return nil, "", q.unavailable("no way to ask the authorization service of account %q", q.Account)
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.o.Timeout)
+	ctx, cancel := context.WithTimeout(c.ctx, c.limit())
 	defer cancel()
 	user, token, err := c.decide(ctx, q, creds)
 	if errors.Is(err, auth.ErrUnavailable) {

@@ -137,6 +137,19 @@ func (d *Delegated) Guard(id *auth.Identity) *auth.Identity {
 	return &out
 }
 
+// Keeps tells whether a service as the settings have it now could have placed somebody
+// where id is.
+func (d *Delegated) Keeps(id *auth.Identity) bool {
+	name := account(id)
+	_, ok := d.accounts[name]
+	return ok && id.IssuerKey == d.set.Issuer && !d.barred(name)
+}
+
+// barred tells whether services must not place users in an account.
+func (d *Delegated) barred(account string) bool {
+	return account == d.system && !d.set.AllowSystemAccount && !slices.Contains(d.set.AllowedAccounts, account)
+}
+
 // place makes a user of the account that the service has chosen.
 func (d *Delegated) place(q *Question, u *jwt.UserClaims, token string, c *auth.Credentials) (*auth.Identity, error) {
 	if u.IssuerAccount != "" {
@@ -157,7 +170,7 @@ func (d *Delegated) place(q *Question, u *jwt.UserClaims, token string, c *auth.
 	if !ok {
 		return nil, q.Refusal("no valid account %q for auth callout response on account %q: account missing", name, q.Account)
 	}
-	if name == d.system && !d.set.AllowSystemAccount && !slices.Contains(d.set.AllowedAccounts, name) {
+	if d.barred(name) {
 		return nil, q.Refusal("auth callout on account %q must not place users in the system account %q: auth_callout.allow_system_account is not set", q.Account, name)
 	}
 	id := &auth.Identity{User: u.Name, Account: name, Expires: until, Attach: auth.Until(until)}

@@ -26,7 +26,7 @@ func (c *Caller) request(q *Question, creds *auth.Credentials, nkey string) (hea
 		return nil, nil, errors.New("nobody to address it to")
 	}
 	r.Audience = audience
-	r.Expires = c.o.Now().Add(c.o.Timeout + time.Second).Unix() // whole seconds: never too early
+	r.Expires = c.o.Now().Add(c.limit() + time.Second).Unix() // whole seconds: never too early
 	r.UserNkey = nkey
 	r.Server = c.o.Server()
 	r.ClientInformation = information(q, creds)

@@ -136,14 +136,16 @@ func failedLogins(p *daemon.Process) *auth.Penalties {
 func caller(p *daemon.Process) *callout.Caller {
 	c := callout.New(callout.Options{Server: func() jwt.ServerID { return serverID(p) }, Identity: p.Keys.Identity, Curve: p.Keys.Curve, Timeout: p.Config.Auth.Timeout})
 	q := question.New(p.Server, p.Broker, c)
-	p.Add(daemon.Part{Phase: daemon.Services, Name: "authorization callouts", Start: q.Start, Stop: q.Close})
+	p.Add(daemon.Part{Phase: daemon.Services, Name: "authorization callouts", Start: q.Start, Stop: q.Close, Prepare: func(ch *config.Change) (func(), error) {
+		return func() { c.SetTimeout(ch.New.Auth.Timeout) }, nil
+	}})
 	return c
 }
 
 // serverID is what services are told of this server.
 func serverID(p *daemon.Process) jwt.ServerID {
 	id := jwt.ServerID{
-		Name: p.Server.Name, Host: p.Config.Client.Host, ID: p.Server.ID, Version: version.Protocol, Tags: p.Config.Tags,
+		Name: p.Server.Name, Host: p.Config.Client.Host, ID: p.Server.ID, Version: version.Protocol, Tags: p.Settings().Tags,
 	}
 	id.Cluster, _ = p.Server.Cluster()
 	return id
@@ -160,7 +162,7 @@ func (in *Intake) users() (auth.Authenticator, auth.Judge, error) {
 		}
 		op.SetCallout(caller(p))
 		op.SetShare(p.Broker.Share)
-		in.Hooks.Account = operatorview.Account(op.Show)
+		in.Hooks.Account, in.Hooks.PinnedFails = operatorview.Account(op.Show), op.PinnedFails
 		tokens := claims.New(claims.Options{Server: p.Server, Config: p.Config, Broker: p.Broker, Operator: op, Log: p.Log})
 		p.Add(daemon.Part{Phase: daemon.Services, Name: "account resolver", Start: tokens.Start, Prepare: func(ch *config.Change) (func(), error) {
 			operators, err := op.Prepare(ch)
@@ -178,12 +180,13 @@ func (in *Intake) users() (auth.Authenticator, auth.Judge, error) {
 		}})
 		return op, nil, nil
 	}
-	var wrap func(*auth.Settings, *config.Config) auth.Authenticator
-	if p.Config.Auth.Callout != nil {
-		asks := caller(p)
-		wrap = func(s *auth.Settings, c *config.Config) auth.Authenticator { return callout.Delegate(s, c, asks) }
-	}
-	users := auth.NewUsers(p.Config, wrap)
+	asks := caller(p)
+	users := auth.NewUsers(p.Config, func(s *auth.Settings, c *config.Config) auth.Authenticator {
+		if c.Auth.Callout == nil {
+			return s
+		}
+		return callout.Delegate(s, c, asks)
+	})
 	p.Add(daemon.Part{Name: "users", Prepare: users.Prepare})
 	return users, users, nil
 }

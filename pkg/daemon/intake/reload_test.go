@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -155,5 +156,114 @@ func TestReloadClients(t *testing.T) {
 				cl.until(t, "^PONG$")
 			}
 		})
+	}
+}
+
+// TestReloadWriteDeadline: it counts for a client that was there before.
+func TestReloadWriteDeadline(t *testing.T) {
+	h := start(t, `write_deadline: "1m"`)
+	slow := h.hand(t, `CONNECT {"verbose":false,"protocol":1,"name":"slow"}`+"\r\nSUB a 1\r\n")
+	h.reload(t, `write_deadline: "100ms"`)
+	nc := h.connect(t)
+	block := make([]byte, 64<<10)
+	for range 400 { // more than sockets hold, and less than may wait
+		if err := nc.Publish("a", block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := h.closed(t, "slow").Reason.String(); r != "Slow Consumer (Write Deadline)" {
+		t.Errorf("closed with %q", r)
+	}
+	slow.nc.Close()
+}
+
+// TestReloadCallout: services that decide about logins come, change and go. Whom one has
+// placed stays as long as it is the one.
+func TestReloadCallout(t *testing.T) {
+	one, two := newService(t, false), newService(t, true)
+	conf := func(callout string) string {
+		return accounts + "authorization { failed_login_delay: 0s, timeout: 1, " + callout + "}\n"
+	}
+	for _, s := range []*service{one, two} {
+		s.set(func(r *request) []byte { return r.allow("APP", nil) })
+	}
+	h := start(t, conf(""))
+	errs := make(chan error, 10)
+	svc := h.connect(t, nats.UserInfo("svc", "s3cret"), nats.Name("service"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { errs <- err }))
+	sub := one.serve(svc)
+	known := h.connect(t, nats.UserInfo("known", "right"), nats.Name("known"))
+	stranger := func(name string) *nats.Conn {
+		t.Helper()
+		nc := h.connect(t, nats.UserInfo("stranger", "x"), nats.Name(name))
+		if u := info(t, nc); u["account"] != "APP" || u["user"] != "stranger" {
+			t.Errorf("%s: %v", name, u)
+		}
+		return nc
+	}
+	refused := func(what string) {
+		t.Helper()
+		if nc, err := h.try(nats.UserInfo("stranger", "x")); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%s: %v", what, err)
+			if err == nil {
+				nc.Close()
+			}
+		}
+	}
+	mayAsk := func(may bool) {
+		t.Helper()
+		if err := svc.Publish("$SYS.REQ.USER.AUTH", nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := svc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-errs:
+			if may {
+				t.Errorf("the service's user: %v", err)
+			}
+		case <-time.After(50 * time.Millisecond):
+			if !may {
+				t.Error("the service's user may ask it")
+			}
+		}
+	}
+	refused("without a service")
+
+	h.reload(t, conf(one.settings()))
+	first := stranger("first")
+	mayAsk(false)
+	h.reload(t, conf(one.settings())+"max_payload: 1000")
+	if err := first.Flush(); err != nil {
+		t.Errorf("whom the service has placed: %v", err)
+	}
+
+	// Another service: whom the former has placed goes without a word, to be asked about.
+	if err := sub.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	sub = two.serve(svc)
+	h.reload(t, conf(two.settings()))
+	if i := h.closed(t, "first"); i.Reason.String() != "Client Closed" {
+		t.Errorf("closed with %s", i.Reason)
+	}
+	stranger("second")
+	mayAsk(false)
+
+	// None again.
+	h.reload(t, conf(""))
+	if i := h.closed(t, "second"); i.Reason.String() != "Authentication Failure" {
+		t.Errorf("closed with %s", i.Reason)
+	}
+	refused("without a service again")
+	if err := sub.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	mayAsk(true)
+	for name, nc := range map[string]*nats.Conn{"known": known, "svc": svc} {
+		if err := nc.Flush(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -32,9 +32,10 @@ type Service struct {
 	b      *broker.Broker
 	inbox  string // up to its last dot
 	caller *callout.Caller
-	client *system.Client // nil before Start
 
-	listening sync.Mutex      // held while an account is added to heard
+	listening sync.Mutex     // held while an account is added to heard
+	client    *system.Client // nil before the first question
+	closed    bool
 	heard     map[string]bool // accounts where answers can come in
 
 	mu      sync.Mutex
@@ -51,7 +52,6 @@ func New(s *link.Server, b *broker.Broker, c *callout.Caller) *Service {
 
 // Start lets the Caller ask.
 func (s *Service) Start() error {
-	s.client = system.NewClient(s.b, 0)
 	s.caller.SetAsk(s.Ask)
 	return nil
 }
@@ -63,6 +63,9 @@ func (s *Service) Addr() *net.TCPAddr { return nil }
 func (s *Service) Close() {
 	s.caller.SetAsk(nil)
 	s.caller.Close()
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	s.closed = true
 	if s.client != nil {
 		s.client.Close()
 	}
@@ -71,7 +74,9 @@ func (s *Service) Close() {
 // Ask implements callout.Ask.
 func (s *Service) Ask(ctx context.Context, account string, header, payload []byte) ([]byte, error) {
 	a := s.b.Account(account)
-	s.listen(a)
+	if !s.listen(a) {
+		return nil, callout.ErrNobody
+	}
 	token := rand.Text()[:20] // nobody else is to guess it
 	answer := make(chan []byte, 1)
 	s.mu.Lock()
@@ -93,12 +98,15 @@ func (s *Service) Ask(ctx context.Context, account string, header, payload []byt
 	}
 }
 
-// listen asks for answers in an account, once.
-func (s *Service) listen(a *broker.Account) {
+// listen asks for answers in an account, once; false: it is too late.
+func (s *Service) listen(a *broker.Account) bool {
 	s.listening.Lock()
 	defer s.listening.Unlock()
-	if s.heard[a.Name] {
-		return
+	if s.closed || s.heard[a.Name] {
+		return !s.closed
+	}
+	if s.client == nil {
+		s.client = system.NewClient(s.b, 0)
 	}
 	s.heard[a.Name] = true
 	s.client.Subscribe(a, s.inbox+"*", system.SubOptions{}, func(r *system.Request) {
@@ -111,6 +119,7 @@ func (s *Service) listen(a *broker.Account) {
 			to <- r.Payload
 		}
 	})
+	return true
 }
 
 // publish sends a request as soon as somebody listens.
