@@ -36,7 +36,7 @@ type Directory struct {
 
 	mu     sync.Mutex
 	files  map[string]*stored
-	graves map[string]int64 // Unix second of the deletion
+	graves map[string]grave
 	hash   [sha256.Size]byte
 }
 
@@ -56,7 +56,7 @@ func OpenDirectory(r config.Resolver) (*Directory, error) {
 	}
 	d := &Directory{
 		dir: r.Dir, full: r.Kind == config.ResolverFull, set: r, now: time.Now,
-		files: make(map[string]*stored), graves: make(map[string]int64),
+		files: make(map[string]*stored), graves: make(map[string]grave),
 	}
 	list, err := os.ReadDir(r.Dir)
 	if err != nil {
@@ -65,8 +65,14 @@ func OpenDirectory(r config.Resolver) (*Directory, error) {
 	for _, e := range list {
 		if key, ok := strings.CutSuffix(e.Name(), graveSuffix); ok && nkeys.IsValidPublicAccountKey(key) {
 			if fi, err := e.Info(); err == nil {
-				d.graves[key] = fi.ModTime().Unix()
+				g := d.graves[key]
+				g.at = max(g.at, fi.ModTime().Unix())
+				d.graves[key] = g
 			}
+			continue
+		}
+		if key, ok := strings.CutSuffix(e.Name(), orderSuffix); ok && nkeys.IsValidPublicAccountKey(key) {
+			d.readOrder(key, filepath.Join(r.Dir, e.Name()))
 			continue
 		}
 		key, ok := strings.CutSuffix(e.Name(), tokenSuffix)
@@ -91,7 +97,7 @@ func (d *Directory) noteLocked(c *jwt.AccountClaims, token string) {
 	s := &stored{versionOf(c), sha256.Sum256([]byte(token)), c.Expires, d.now()}
 	d.files[c.Subject] = s
 	d.xorLocked(s)
-	delete(d.graves, c.Subject)
+	d.reviveLocked(c.Subject)
 }
 
 func (d *Directory) forgetLocked(key string) {
@@ -152,7 +158,7 @@ func (d *Directory) Save(c *jwt.AccountClaims, token string, merge bool) (bool, 
 			return false, ErrOlder
 		}
 	} else {
-		if at, dead := d.graves[key]; dead && merge && c.IssuedAt <= at {
+		if merge && d.deadLocked(c) {
 			return false, nil
 		}
 		if d.set.Limit > 0 && len(d.files) >= d.set.Limit {
@@ -199,26 +205,16 @@ func (d *Directory) Full() bool { return d.full }
 func (d *Directory) MayDelete() bool { return d.set.AllowDelete }
 
 // Delete implements Deleter. Deleting what is gone is no error.
-func (d *Directory) Delete(key string) error {
+func (d *Directory) Delete(key string, by Order) error {
 	if !nkeys.IsValidPublicAccountKey(key) {
 		return fmt.Errorf("%q is not an account", key)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.graves[key] = d.now().Unix()
-	if d.files[key] == nil {
-		return nil
+	if g := d.graves[key]; !by.newer(g.order) {
+		by = g.order
 	}
-	d.forgetLocked(key)
-	if d.set.HardDelete {
-		return os.Remove(d.path(key))
-	}
-	grave := filepath.Join(d.dir, key+graveSuffix)
-	if err := os.Rename(d.path(key), grave); err != nil {
-		return err
-	}
-	now := d.now()
-	return os.Chtimes(grave, now, now)
+	return d.buryLocked(key, grave{at: max(d.now().Unix(), by.Issued), order: by})
 }
 
 // List returns the accounts whose tokens have not expired.

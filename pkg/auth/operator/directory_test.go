@@ -42,7 +42,7 @@ func TestDirectoryIsReadAgain(t *testing.T) {
 	token := save(t, d, a)
 	save(t, d, b)
 	old := save(t, d, c)
-	if err := d.Delete(c.Pub); err != nil {
+	if err := d.Delete(c.Pub, Order{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"x.jwt", ".tmp-1", b.Pub + ".jwt.txt"} {

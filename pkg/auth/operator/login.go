@@ -69,6 +69,7 @@ func (a *account) admit(u *user) *auth.Identity {
 // account finds an account that may log in.
 func (o *Operator) account(key string) (*account, error) {
 	if !o.rules().admits(key) {
+		o.pinnedFails.Add(1)
 		return nil, auth.Refused("account %s is not a pinned account", key)
 	}
 	a, err := o.lookup(key)

@@ -59,6 +59,8 @@ type Operator struct {
 	asking  chan struct{}
 	timeout time.Duration
 
+	pinnedFails atomic.Uint64
+
 	mu       sync.Mutex
 	ask      Ask
 	accounts map[string]*account
@@ -344,52 +346,6 @@ func (o *Operator) take(c *jwt.AccountClaims, token string, merge bool) (string,
 	return key, u, nil
 }
 
-// Delete takes accounts out of the store and ends their connections. The token
-// is an order that an operator has signed itself.
-func (o *Operator) Delete(token string) (operator string, deleted, failed int, err error) {
-	operator = "unknown"
-	c, err := jwt.DecodeGeneric(token)
-	if err != nil {
-		return operator, 0, 0, errMalformed
-	}
-	operator = c.Subject
-	d, ok := o.o.Resolver.(Deleter)
-	list, isList := c.Data["accounts"].([]any)
-	vr := jwt.CreateValidationResults()
-	c.Validate(vr)
-	switch {
-	case c.Issuer != c.Subject:
-		return operator, 0, 0, errNotSelfSigned
-	case !o.rules().trust.orders(c.Issuer):
-		return operator, 0, 0, errNotTrusted
-	case !ok || !d.MayDelete():
-		return operator, 0, 0, errDeleteOff
-	case !isList || vr.IsBlocking(true):
-		return operator, 0, 0, errMalformed
-	}
-	for _, x := range list {
-		if key, _ := x.(string); key == o.o.SystemAccount {
-			return operator, 0, 0, errDeleteSystem
-		}
-	}
-	for _, x := range list {
-		key, _ := x.(string)
-		if err := d.Delete(key); err != nil {
-			failed++
-			continue
-		}
-		deleted++
-		o.mu.Lock()
-		a := o.accounts[key]
-		o.mu.Unlock()
-		if a != nil {
-			a.remove()
-		}
-	}
-	o.share()
-	return operator, deleted, failed, nil
-}
-
 // Reasons why an order to delete is refused.
 var (
 	errMalformed     = errors.New("malformed request")
@@ -408,6 +364,9 @@ func (o *Operator) Judge(account, token string) (issued int64, err error) {
 	}
 	return c.IssuedAt, nil
 }
+
+// PinnedFails counts logins of accounts that are not among those that may log in.
+func (o *Operator) PinnedFails() uint64 { return o.pinnedFails.Load() }
 
 // Resolver is where tokens come from.
 func (o *Operator) Resolver() Resolver { return o.o.Resolver }

@@ -41,7 +41,10 @@ type Store interface {
 type Deleter interface {
 	Store
 	MayDelete() bool
-	Delete(account string) error
+	Delete(account string, by Order) error
+	// Bury is Delete by an order that another server has told of: an account whose
+	// token is newer stays. It reports whether there was anything to delete.
+	Bury(account string, by Order) (gone bool, err error)
 }
 
 // Errors of resolvers.

@@ -44,7 +44,7 @@ func start(t testing.TB, b *broker.Broker, tr *operatortest.Tree, id string, r c
 	r.Timeout = time.Second
 	set := tr.Settings()
 	set.Resolver = r
-	set.Preload = []config.AccountJWT{{Account: tr.System.Pub, JWT: tr.System.Token()}}
+	set.Preload = []config.AccountJWT{{Account: tr.System.Pub, JWT: tr.System.Kept()}}
 	res, err := operator.NewResolver(r, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -322,5 +322,88 @@ func TestLookupAndExchange(t *testing.T) {
 		if got[want] != 1 {
 			t.Errorf("%v lacks %q", got, want)
 		}
+	}
+}
+
+// A server that was away during a deletion hears of it, and brings nothing back; what was
+// pushed again since stays; who only listens in the system account decides nothing.
+func TestDeletionsAreExchanged(t *testing.T) {
+	tr := operatortest.New(t)
+	b := broker.New("NTEST", "", tr.System.Pub)
+	nsc := newAsker(t, b)
+	set := func() config.Resolver {
+		return config.Resolver{Kind: config.ResolverFull, AllowDelete: true, Dir: filepath.Join(t.TempDir(), "jwt")}
+	}
+	first, second := set(), set()
+	one, two := start(t, b, tr, "ONE", first), start(t, b, tr, "TWO", second)
+	gone, again, kept := tr.Account("GONE"), tr.Account("AGAIN"), tr.Account("KEPT")
+	token := gone.Token()
+	for _, x := range []string{token, again.Token(), kept.Token()} {
+		for _, x := range nsc.ask(2, "$SYS.REQ.CLAIMS.UPDATE", x) {
+			if !strings.Contains(x, "jwt updated") {
+				t.Fatal(x)
+			}
+		}
+	}
+	two.Close()
+	two.op.Close()
+	c := jwt.NewGenericClaims(tr.Operator.Pub)
+	c.Data["accounts"] = []any{gone.Pub, again.Pub}
+	if m := nsc.said("$SYS.REQ.CLAIMS.DELETE", operatortest.Sign(t, c, tr.Operator)); m != "deleted 2 accounts" {
+		t.Fatal(m)
+	}
+	later := again.Token()
+	for jwtIssued(t, later) <= c.IssuedAt { // tokens know seconds
+		time.Sleep(50 * time.Millisecond)
+		later = again.Token()
+	}
+	if m := nsc.said("$SYS.REQ.CLAIMS.UPDATE", later); m != "jwt updated" {
+		t.Fatal(m)
+	}
+	has := func(s *server, a *operatortest.Account) bool { return slices.Contains(s.dir.List(), a.Pub) }
+	same := func(a, b *server) {
+		t.Helper()
+		for end := time.Now().Add(patience); a.dir.Hash() != b.dir.Hash() || a.dir.OrdersHash() != b.dir.OrdersHash(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("they differ: %v %v", a.dir.List(), b.dir.List())
+			}
+		}
+		for _, s := range []*server{a, b} {
+			if has(s, gone) || !has(s, again) || !has(s, kept) {
+				t.Errorf("gone %v, again %v, kept %v", has(s, gone), has(s, again), has(s, kept))
+			}
+		}
+	}
+	two = start(t, b, tr, "TWO", second)
+	same(one, two)
+	if _, err := two.op.Authenticate(show(t, gone.User(nil))); err == nil {
+		t.Error("a user of the deleted account came in")
+	}
+
+	// One that never had them, and the first after a restart, know as well.
+	three := start(t, b, tr, "THREE", set())
+	same(two, three)
+	one.Close()
+	one.op.Close()
+	one = start(t, b, tr, "ONE", first)
+	same(one, three)
+	for _, s := range []*server{one, two, three} {
+		if err := s.op.Merge(gone.Pub, token); err != nil {
+			t.Error(err)
+		}
+		if has(s, gone) {
+			t.Error("another server brought it back")
+		}
+	}
+
+	// Orders of strangers, and for the system account, do nothing.
+	strange := operatortest.New(t).Operator
+	for _, by := range []operatortest.Key{strange, tr.Operator} {
+		c := jwt.NewGenericClaims(by.Pub)
+		c.Data["accounts"] = []any{kept.Pub, tr.System.Pub}
+		one.mergeDeletion(operatortest.Sign(t, c, by))
+	}
+	if !has(one, kept) || len(one.dir.Orders()) != 1 {
+		t.Errorf("an order that must not count did: %v, %d orders", has(one, kept), len(one.dir.Orders()))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/banyanmq/banyan/pkg/auth/operator"
 	"github.com/banyanmq/banyan/pkg/system"
+	"github.com/banyanmq/banyan/pkg/wire"
 )
 
 // update takes a token that somebody pushes. account is that of the subject, ""
@@ -83,6 +84,7 @@ func (s *Service) pack(r *system.Request) {
 	if r.Reply == "" {
 		return
 	}
+	s.packDeletions(r)
 	own := s.dir.Hash()
 	if !bytes.Equal(r.Payload, own[:]) {
 		for _, key := range s.dir.List() {
@@ -99,7 +101,7 @@ const packInbox = "pack-"
 // exchange asks one other server for what we have not.
 func (s *Service) exchange() {
 	own := s.dir.Hash()
-	s.client.Publish(s.acc, "$SYS.REQ.CLAIMS.PACK", s.inbox+packInbox+random(), nil, own[:])
+	s.client.Publish(s.acc, "$SYS.REQ.CLAIMS.PACK", s.inbox+packInbox+random(), s.askDeletions(), own[:])
 }
 
 // merge takes what another server has packed. A newer token wins, whoever has it.
@@ -178,6 +180,10 @@ func (s *Service) ask(ctx context.Context, account string) (string, error) {
 func (s *Service) answered(r *system.Request) {
 	name := r.Subject[len(s.inbox):]
 	if strings.HasPrefix(name, packInbox) {
+		if _, is := wire.HeaderValue(r.Header, deletionHeader); is {
+			s.mergeDeletion(string(bytes.TrimSpace(r.Payload)))
+			return
+		}
 		s.merge(r.Payload)
 		return
 	}

@@ -95,6 +95,7 @@ type Account struct {
 	tree   *Tree
 	Signer Key // a signing key, without a scope
 	Claims *jwt.AccountClaims
+	kept   string
 }
 
 // Account adds an account.
@@ -110,6 +111,14 @@ func (tr *Tree) Account(name string) *Account {
 
 // Token is the account's, signed by the operator's signing key.
 func (a *Account) Token() string { return Sign(a.tree.T, a.Claims, a.tree.Signer) }
+
+// Kept is Token, but the same one each time.
+func (a *Account) Kept() string {
+	if a.kept == "" {
+		a.kept = a.Token()
+	}
+	return a.kept
+}
 
 // Scope adds a signing key with a template.
 func (a *Account) Scope(role string, change func(*jwt.UserPermissionLimits)) Key {
