@@ -19,14 +19,15 @@ type announcer struct {
 	a     *broker.Account
 	name  []byte // nil on a dedicated connection
 	off   bool
-	gw    bool // a gwd to a hub: interest of other regions
-	peers bool // a gwd to a gwd: interest of other regions by their name
+	lets  *filter // interest that may be sent
+	gw    bool    // a gwd to a hub: interest of other regions
+	peers bool    // a gwd to a gwd: interest of other regions by their name
 	buf   []byte
 	done  []string // scratch
 }
 
 func newAnnouncer(c *conn, a *broker.Account) *announcer {
-	w := &announcer{c: c, a: a}
+	w := &announcer{c: c, a: a, lets: c.s.set().imports}
 	if c.account == "" {
 		w.name = []byte(a.Name)
 	}
@@ -147,7 +148,7 @@ func (w *announcer) Changed(_ *broker.Account, in *broker.Interest, from broker.
 }
 
 func (w *announcer) put(in *broker.Interest, origin string, weight int32) {
-	if !w.c.s.set().imports.admits(in.Subject) {
+	if !w.lets.admits(in.Subject) {
 		return
 	}
 	verb := wire.VerbRouteAdd
@@ -160,7 +161,7 @@ func (w *announcer) put(in *broker.Interest, origin string, weight int32) {
 }
 
 func (w *announcer) take(in *broker.Interest, origin string, _ int32) {
-	if !w.c.s.set().imports.admits(in.Subject) {
+	if !w.lets.admits(in.Subject) {
 		return
 	}
 	verb := wire.VerbRouteDel
@@ -207,6 +208,31 @@ func (w *announcer) again(which func(subj []byte) bool) {
 				w.each(in, w.put)
 			}
 		})
+	})
+	w.c.flusher.Soon()
+}
+
+// permit changes what may be sent: what may not any more is taken back, what may now is
+// announced.
+func (w *announcer) permit(next *filter) {
+	w.a.Do(func() {
+		old := w.lets
+		if w.off || old == next {
+			w.lets = next
+			return
+		}
+		w.a.EachInterest(func(in *broker.Interest) {
+			before, after := old.admits(in.Subject), next.admits(in.Subject)
+			switch {
+			case before && !after:
+				w.lets = old
+				w.each(in, w.take)
+			case after && !before:
+				w.lets = next
+				w.each(in, w.put)
+			}
+		})
+		w.lets = next
 	})
 	w.c.flusher.Soon()
 }

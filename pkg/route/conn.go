@@ -53,6 +53,7 @@ type conn struct {
 
 	// Fixed before the connection is registered.
 	target  *target // of a dialed connection, else nil
+	began   *state  // settings that it was opened by
 	account string  // dedicated to
 	acct    *broker.Account
 	remote  info
@@ -79,6 +80,9 @@ type conn struct {
 	scratch []byte
 	verb    byte      // first letter of the operation, in lower case
 	now     time.Time // of the block, when asked for
+
+	renewed atomic.Pointer[state]                // settings that the reader has yet to look at
+	remode  atomic.Pointer[wire.CompressionMode] // takes comp's place
 
 	flusher  *link.Flusher
 	pinger   *link.Pinger
@@ -108,9 +112,9 @@ type wait struct {
 }
 
 func (s *Service) newConn(nc net.Conn, t *target, account string) (*conn, error) {
-	set := s.set().Cluster
+	set := s.set()
 	c := &conn{
-		s: s, id: s.o.Broker.NextID(), target: t, account: account, slot: -1,
+		s: s, id: s.o.Broker.NextID(), target: t, account: account, slot: -1, began: set,
 		keys: make(map[string]*held), up: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.log = s.o.Log.WithPrefix(fmt.Sprintf("%s - rid:%d", nc.RemoteAddr(), c.id))
@@ -249,6 +253,9 @@ func (c *conn) logEnd(err error, reason wire.CloseReason) {
 // HandleBlock handles what the peer sent once the connection is registered.
 func (c *conn) HandleBlock(block []byte) (consumed, need int, err error) {
 	c.now = time.Time{}
+	if c.renewed.Load() != nil {
+		c.renew()
+	}
 	if w := c.s.watchdog; w != nil && (w.Stalled() || c.reason.Load() != 0) {
 		return 0, 0, errSuspended
 	}
@@ -378,7 +385,7 @@ func (c *conn) pong() {
 	c.got = min(c.got+1, c.sent)
 	got := c.got
 	c.pingMu.Unlock()
-	if asked && c.comp == wire.CompressionS2Auto {
+	if asked && (c.mode() == wire.CompressionS2Auto || c.remode.Load() != nil) {
 		c.adjustLevel(rtt)
 	}
 	if got == 1 && !c.synced.Load() {

@@ -58,7 +58,8 @@ func (s *Service) keep(t *target) {
 		}
 		what, account, changed := s.needs(t)
 		if what == needNothing {
-			if !t.explicit && !s.maintains(t) {
+			remade := s.remaking()
+			if !t.explicit && !remade && !s.maintains(t) {
 				return
 			}
 			select {
@@ -68,8 +69,13 @@ func (s *Service) keep(t *target) {
 				return
 			case <-changed:
 			}
-			if pause = 0; s.lacking(t) {
+			switch {
+			case remade:
+				pause = jitter() // nothing is wrong over there
+			case s.lacking(t):
 				pause = t.redial()
+			default:
+				pause = 0
 			}
 			continue
 		}
@@ -171,7 +177,7 @@ func (s *Service) needs(t *target) (what need, account string, changed chan stru
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed = s.changed
-	if s.closing {
+	if s.closing || s.changing {
 		return needNothing, "", changed
 	}
 	p := s.peers[t.id]
@@ -195,6 +201,13 @@ func (s *Service) needs(t *target) (what need, account string, changed chan stru
 		}
 	}
 	return needNothing, "", changed
+}
+
+// remaking tells whether all routes are being made anew.
+func (s *Service) remaking() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changing
 }
 
 // maintains tells whether any connection to the peer was dialed by us.

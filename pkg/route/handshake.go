@@ -329,7 +329,7 @@ func (c *conn) startS2WriteAt(rtt time.Duration) error {
 
 // adjustLevel follows the round trip. Where bytes wait, it is left for the next time.
 func (c *conn) adjustLevel(rtt time.Duration) {
-	c.tc.StartS2Write(s2Levels[c.s.level(c.comp, rtt)], 0)
+	c.tc.StartS2Write(s2Levels[c.s.level(c.mode(), rtt)], 0)
 }
 
 // reserve gives c its place in the peer's table, or refuses it as a duplicate.

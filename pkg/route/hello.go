@@ -46,7 +46,7 @@ func (s *Service) info() *info {
 	in.Go = runtime.Version()
 	in.Banyan = version.Version
 	in.Headers = true
-	in.MaxPayload = s.o.MaxPayload
+	in.MaxPayload = s.set().maxPayload
 	in.Cluster, in.ClusterDynamic = s.o.Server.Cluster()
 	in.AuthRequired = set.Auth.User != ""
 	in.TLSRequired = set.TLS != nil

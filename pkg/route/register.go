@@ -42,6 +42,7 @@ func (s *Service) activate(c *conn) error {
 	c.startPinging()
 	s.o.Registry.Add(c)
 	s.o.Registry.Opened(c.info())
+	c.catchUp()
 	s.gossip(c, first)
 	if first && s.o.Role == BorderRole && p.role == wire.RoleGateway {
 		s.tellRemotes(&c.remote)
@@ -228,13 +229,14 @@ func (c *conn) info() link.Info {
 }
 
 func (c *conn) compression() string {
-	if !c.comp.Compresses() {
+	mode := c.mode()
+	if !mode.Compresses() {
 		return string(wire.CompressionOff)
 	}
-	if c.comp == wire.CompressionS2Auto && c.pinger != nil {
-		return string(c.s.level(c.comp, c.pinger.RTT()))
+	if mode == wire.CompressionS2Auto && c.pinger != nil {
+		return string(c.s.level(mode, c.pinger.RTT()))
 	}
-	return string(c.comp)
+	return string(mode)
 }
 
 // Peers lists the registered connections, one entry each.

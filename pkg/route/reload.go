@@ -13,14 +13,14 @@ import (
 
 // Prepare takes new settings. Routes that are no longer listed end and are not dialed
 // again, new ones are dialed; who dialed us with a user that is none any more is sent
-// away. What both sides agree on when a connection opens, the pool, accounts with
-// connections of their own, compression and permissions, makes all routes anew. See
-// daemon.Prepare.
+// away. Permissions change under the routes. What both sides agree on when a connection
+// opens, the pool, accounts with connections of their own and whether there is
+// compression, makes all routes anew. See daemon.Prepare.
 func (s *Service) Prepare(ch *config.Change) (apply func(), err error) {
 	if !ch.Any("Cluster", "ConnectErrorReports", "ReconnectErrorReports", "Limits") || ch.New.Cluster == nil {
 		return nil, nil
 	}
-	next, err := s.newState(ch.New.Cluster, ch.New.ConnectErrorReports, ch.New.ReconnectErrorReports)
+	next, err := s.newState(ch.New.Cluster, ch.New.ConnectErrorReports, ch.New.ReconnectErrorReports, s.maxPayload(ch.New))
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,10 @@ func (s *Service) apply(next *state) {
 	if next.Name != "" && next.Name != old.Name {
 		s.adopt(next.Name, false, "")
 	}
-	if next.Advertise != old.Advertise || next.NoAdvertise != old.NoAdvertise {
+	if !remake {
+		s.renew(old, next)
+	}
+	if next.Advertise != old.Advertise || next.NoAdvertise != old.NoAdvertise || !config.Same(old.Permissions, next.Permissions) {
 		s.tellAll(func(p *peer) *info {
 			in := s.info()
 			in.PoolSize = s.poolWith(p.role)
@@ -89,8 +92,8 @@ const remakeLimit = 2 * time.Second
 
 // remake tells whether connections that were opened by set do not fit next.
 func (set *state) remake(next *state) bool {
-	return set.pool != next.pool || set.mode != next.mode || !maps.Equal(set.pinned, next.pinned) ||
-		!config.Same(set.Permissions, next.Permissions)
+	leveled := set.mode.Compresses() && next.mode.Compresses() // each side chooses its own level
+	return set.pool != next.pool || set.mode != next.mode && !leveled || !maps.Equal(set.pinned, next.pinned)
 }
 
 // retargetLocked makes the dialed routes those of a list. It returns the connections of

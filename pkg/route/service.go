@@ -63,7 +63,7 @@ func New(o Options) (*Service, error) {
 		o: o, peers: make(map[string]*peer), conns: make(map[*conn]struct{}),
 		implicit: make(map[string]*target), changed: make(chan struct{}),
 	}
-	set, err := s.newState(o.Settings, o.ConnectErrorReports, o.ReconnectErrorReports)
+	set, err := s.newState(o.Settings, o.ConnectErrorReports, o.ReconnectErrorReports, o.MaxPayload)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type state struct {
 	imports    *filter // interest that we send
 	exports    *filter // interest that we accept
 	serverTLS  *tls.Config
+	maxPayload int32 // announced only
 
 	connectReports, reconnectReports int
 }
@@ -30,10 +31,10 @@ type state struct {
 func (s *Service) set() *state { return s.state.Load() }
 
 // newState leaves TLS to the caller.
-func (s *Service) newState(block *config.Cluster, connect, reconnect int) (*state, error) {
+func (s *Service) newState(block *config.Cluster, connect, reconnect int, maxPayload int32) (*state, error) {
 	set := &state{
 		Cluster: block, pool: block.PoolSize, pinned: make(map[string]bool), ping: block.PingInterval, pingMax: block.PingMax,
-		connectReports: connect, reconnectReports: reconnect,
+		connectReports: connect, reconnectReports: reconnect, maxPayload: maxPayload,
 	}
 	orReports(&set.connectReports, &set.reconnectReports)
 	switch {
