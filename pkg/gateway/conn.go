@@ -80,7 +80,7 @@ func (s *Service) newConn(nc net.Conn, dir direction) (*conn, error) {
 	}
 	c := &conn{s: s, tc: tc, id: s.o.Broker.NextID(), dir: dir, done: make(chan struct{})}
 	c.log = s.log.WithPrefix(nc.RemoteAddr().String() + " - gid:" + string(wire.AppendDecimal(nil, int(c.id))))
-	c.parser = wire.PeerParser{Dialect: wire.DialectGateway, MaxPayload: max(leastPayload, int(s.o.MaxPayload))}
+	c.parser = wire.PeerParser{Dialect: wire.DialectGateway, MaxPayload: max(leastPayload, int(s.set().maxPayload))}
 	if !s.track(c) {
 		tc.Close()
 		return nil, net.ErrClosed
@@ -112,13 +112,19 @@ func (c *conn) serve() {
 	c.end(c.tc.Serve(c))
 }
 
-func (c *conn) startPinger() {
-	every := c.s.o.PingInterval
+// pingEvery is the interval towards this peer.
+func (c *conn) pingEvery(set *state) time.Duration {
 	if c.ours() {
-		every = min(every, c.s.o.OwnPing)
+		return min(set.ping, c.s.o.OwnPing)
 	}
+	return set.ping
+}
+
+func (c *conn) startPinger() {
+	set := c.s.set()
+	every := c.pingEvery(set)
 	c.pinger = link.StartPinger(link.PingerOptions{
-		First: min(firstPing, every), Every: every, Max: c.s.o.PingMax,
+		First: min(firstPing, every), Every: every, Max: set.pingMax,
 		Send: func() { c.probe(c.ponged) },
 		Stale: func() {
 			c.tc.Kill(silent(wire.ReasonStale, "Stale Gateway Connection - Closing"))

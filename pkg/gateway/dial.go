@@ -186,6 +186,7 @@ func (c *conn) greet(r *region, t target) error {
 	c.tc.Write(wire.AppendInfo(nil, s.info()))
 	c.startPinger()
 	s.o.Registry.Add(c)
+	c.keepTo(s.set()) // a reload may have missed it
 	c.probe(c.opened)
 	if r.learned(c.remote.GatewayURLs, true) && s.o.Hooks.Gossip != nil {
 		s.o.Hooks.Gossip(r.name, r.addresses())

@@ -23,7 +23,7 @@ func (s *Service) info() *wire.GatewayInfo {
 	host, port := s.address()
 	return &wire.GatewayInfo{
 		ServerID: s.o.Server.ID, ServerName: s.o.Server.Name, Version: version.Protocol, Proto: protoLevel,
-		Host: host, Port: port, Headers: true, MaxPayload: s.o.MaxPayload,
+		Host: host, Port: port, Headers: true, MaxPayload: s.set().maxPayload,
 		AuthRequired: set.Auth.User != "", TLSRequired: set.TLS != nil, TLSVerify: set.TLS != nil,
 		Gateway: s.name, GatewayURLs: s.ownURLs(), GatewayURL: net.JoinHostPort(host, strconv.Itoa(port)),
 		NewReplyPrefix: true, InterestOnlyMode: true,

@@ -71,6 +71,7 @@ func (c *conn) welcome() error {
 	c.in = newSource(c)
 	c.startPinger()
 	s.o.Registry.Add(c)
+	c.keepTo(s.set()) // a reload may have missed it
 	c.in.announce()
 	for _, r := range s.regions() {
 		if r.name == c.name {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/wire"
@@ -15,16 +16,27 @@ type state struct {
 	*config.Gateway
 	serverTLS                        *tls.Config
 	connectReports, reconnectReports int
+	ping                             time.Duration
+	pingMax                          int
+	maxPayload                       int32
 }
 
 // set is the state in force.
 func (s *Service) set() *state { return s.state.Load() }
 
 // newState leaves TLS to the caller.
-func newState(block *config.Gateway, connect, reconnect int) *state {
-	set := &state{Gateway: block, connectReports: connect, reconnectReports: reconnect}
+func newState(block *config.Gateway, connect, reconnect int, limits config.Limits) *state {
+	set := &state{
+		Gateway: block, connectReports: connect, reconnectReports: reconnect,
+		ping: limits.PingInterval, pingMax: limits.PingMax, maxPayload: int32(limits.MaxPayload),
+	}
 	orDefault(&set.connectReports, 3600)
 	orDefault(&set.reconnectReports, 1)
+	if set.ping <= 0 || set.ping > defaultPing {
+		set.ping = defaultPing
+	}
+	orDefault(&set.pingMax, defaultPingMax)
+	orDefault(&set.maxPayload, 1<<20)
 	return set
 }
 
@@ -41,7 +53,12 @@ func (s *Service) Prepare(ch *config.Change) (apply func(), err error) {
 			return nil, fmt.Errorf("gateway remote %q: want a name without blanks, of at most %d bytes", r.Name, maxName)
 		}
 	}
-	return func() { s.apply(newState(ch.New.Gateway, ch.New.ConnectErrorReports, ch.New.ReconnectErrorReports)) }, nil
+	limits := ch.New.Limits
+	orDefault(&limits.PingInterval, s.o.PingInterval)
+	orDefault(&limits.PingMax, s.o.PingMax)
+	orDefault(&limits.MaxPayload, int64(s.o.MaxPayload))
+	next := newState(ch.New.Gateway, ch.New.ConnectErrorReports, ch.New.ReconnectErrorReports, limits)
+	return func() { s.apply(next) }, nil
 }
 
 func (s *Service) apply(next *state) {
@@ -80,6 +97,46 @@ func (s *Service) apply(next *state) {
 			c.Close(wire.ReasonWrongGateway)
 		}
 	}
+	s.renewLinks(next)
+}
+
+// renewLinks has the connections that are there go by the settings in force.
+func (s *Service) renewLinks(set *state) {
+	unpinned := 0
+	for _, x := range s.o.Registry.Open() {
+		if c, ok := x.(*conn); ok && c.keepTo(set) {
+			unpinned++
+		}
+	}
+	if unpinned > 0 {
+		s.log.Noticef("Disconnect %d gateways due to pinned certs reload", unpinned)
+	}
+}
+
+// keepTo gives the connection what can change under it. It reports true for one that is
+// closed, because the peer's certificate is none of those that are let in now.
+func (c *conn) keepTo(set *state) (closed bool) {
+	c.tc.SetWriting(set.WriteDeadline, set.WriteTimeout != config.WriteTimeoutClose)
+	c.pinger.SetPace(c.pingEvery(set), set.pingMax)
+	block := set.TLS
+	if c.region != nil {
+		block = c.region.tls(set)
+	}
+	if st := c.tc.TLSState(); st != nil && block.Unpinned(st.PeerCertificates) {
+		c.Close(wire.ReasonTLSHandshake)
+		return true
+	}
+	return false
+}
+
+// tls is the block that the region is dialed with.
+func (r *region) tls(set *state) *config.TLS {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.settings != nil && r.settings.TLS != nil {
+		return r.settings.TLS
+	}
+	return set.TLS
 }
 
 // renew gives a region other settings, nil: none. Its connection stays if the address is

@@ -3,6 +3,7 @@ package gateway
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/banyanmq/banyan/pkg/config"
 )
@@ -68,5 +69,49 @@ func TestReloadRemotes(t *testing.T) {
 	await(t, "a does not reach c", reaches("B"))
 	if a.known("C") {
 		t.Error("c is still known")
+	}
+}
+
+// TestReloadKeepsConnections: how often they are pinged changes under them; who is none
+// of those that are let in now is sent away.
+func TestReloadKeepsConnections(t *testing.T) {
+	set := pki(t)
+	with := func(o *Options) { o.Settings.TLS = set }
+	a := newSite(t, "A", with)
+	b := newSite(t, "B", with, remote("A", a.Addr().String()))
+	a.Open()
+	b.Open()
+	a.has(t, "B")
+	c := b.has(t, "A").live()
+	old := &config.Config{Daemon: config.Gwd, Gateway: b.set().Gateway}
+	next := *old
+	next.Limits.PingInterval, next.Limits.PingMax = 20*time.Millisecond, 100
+	apply, err := b.Prepare(config.Compare(old, &next))
+	if err != nil || apply == nil {
+		t.Fatal(err)
+	}
+	out := c.tc.BytesOut()
+	apply()
+	await(t, "pings", func() bool { return c.tc.BytesOut() > out+500 })
+	if b.region("A", false).live() != c {
+		t.Error("the connection was made anew")
+	}
+	pin := func(pins ...string) func(g *config.Gateway) {
+		return func(g *config.Gateway) {
+			other := *g.TLS
+			other.PinnedCerts = pins
+			g.TLS = &other
+		}
+	}
+	b.reload(t, pin(config.Fingerprint(c.tc.TLSState().PeerCertificates[0])))
+	if c.tc.Cause() != nil {
+		t.Error("who is pinned was sent away")
+	}
+	b.reload(t, pin("00"))
+	await(t, "sent away", func() bool { return c.tc.Cause() != nil })
+	in := a.list(inbound)
+	a.reload(t, pin("00"))
+	for _, c := range in {
+		await(t, "sent away", func() bool { return c.tc.Cause() != nil })
 	}
 }

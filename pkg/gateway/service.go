@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
 	"github.com/banyanmq/banyan/pkg/wire"
@@ -59,7 +60,7 @@ func New(o Options) (*Service, error) {
 	if !validName(s.name) {
 		return nil, fmt.Errorf("gateway name %q: want a name without blanks, of at most %d bytes", s.name, maxName)
 	}
-	set := newState(o.Settings, o.ConnectErrorReports, o.ReconnectErrorReports)
+	set := newState(o.Settings, o.ConnectErrorReports, o.ReconnectErrorReports, config.Limits{PingInterval: o.PingInterval, PingMax: o.PingMax, MaxPayload: int64(o.MaxPayload)})
 	if t := o.Settings.TLS; t != nil {
 		cfg, err := t.Server()
 		if err != nil {
