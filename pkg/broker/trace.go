@@ -79,6 +79,13 @@ type Explainer interface {
 	Refuses(m *Msg, s *Sub) string
 }
 
+// Denier is an aggregate Sink that may not pass everything on.
+type Denier interface {
+	// Denies tells whether a message may not go there, neither plainly nor for any of
+	// the groups. It is called as DeliverOnce is.
+	Denies(m *Msg, plain bool, groups [][]byte) bool
+}
+
 // TraceEvent is one thing that was done with a traced message.
 type TraceEvent struct {
 	Type    string // sm, se, si, eg
@@ -399,8 +406,11 @@ func (in *Inlet) traceOn(p *peer, m *Msg, plain bool) bool {
 	if len(p.names) > 0 && !plain {
 		e.Queue = string(bytes.Join(p.names, []byte(",")))
 	}
+	denier, may := p.port.Sink.(Denier)
 	ok := true
 	switch {
+	case may && denier.Denies(shown, plain, p.names):
+		e.Error, ok = PublishDenied, false
 	case e.End.Reports:
 		t.next++
 		e.Hop = strconv.Itoa(t.next)

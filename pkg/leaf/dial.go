@@ -301,16 +301,21 @@ func (l *conn) laterInfo(arg []byte) *ending {
 	return nil
 }
 
+// tls is the block that the remote is dialed with.
+func (r *remote) tls(set *state) *config.TLS {
+	t := config.TLS{}
+	if own := r.cfg().TLS; own != nil {
+		t = *own
+	}
+	if set.TLS != nil && len(t.PinnedCerts) == 0 {
+		t.PinnedCerts = set.TLS.PinnedCerts
+	}
+	return &t
+}
+
 // tlsConfig is made for each connection, of the material that is current.
 func (r *remote) tlsConfig(name string) (*tls.Config, error) {
-	t := config.TLS{}
-	if r.cfg().TLS != nil {
-		t = *r.cfg().TLS
-	}
-	if own := r.svc.set().TLS; len(t.PinnedCerts) == 0 && own != nil {
-		t.PinnedCerts = own.PinnedCerts
-	}
-	cfg, err := t.Client(name)
+	cfg, err := r.tls(r.svc.set()).Client(name)
 	if err != nil {
 		return nil, err
 	}

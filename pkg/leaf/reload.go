@@ -147,7 +147,14 @@ func (s *Service) renewLinks(ch *config.Change, old, next *state) {
 	if s.opts.Judge != nil && ch.Any(auth.ReviewedFields...) {
 		review = s.opts.Judge.Review()
 	}
+	unpinned := 0
 	for _, l := range s.open() {
+		l.c.SetWriting(next.WriteDeadline, next.WriteTimeout != config.WriteTimeoutClose)
+		if l.unpinned(next, ch.New.WebSocket) {
+			unpinned++
+			l.stop(&ending{reason: wire.ReasonTLSHandshake, detail: "the peer's certificate is not pinned any more"})
+			continue
+		}
 		if l.remote == nil && remake {
 			l.Close(wire.ReasonClientClosed)
 			continue
@@ -162,6 +169,28 @@ func (s *Service) renewLinks(ch *config.Change, old, next *state) {
 			l.pinger.SetPace(next.PingInterval, next.PingMax)
 		}
 	}
+	if unpinned > 0 {
+		s.opts.Log.Noticef("Disconnect %d leafnodes due to pinned certs reload", unpinned)
+	}
+}
+
+// unpinned tells whether the peer's certificate is none of those that are let in now.
+func (l *conn) unpinned(set *state, w *config.WebSocketListener) bool {
+	if !l.isUp() {
+		return false // its handshake is judged by what is current
+	}
+	st := l.c.TLSState()
+	if st == nil {
+		return false
+	}
+	block := set.TLS
+	switch {
+	case l.remote != nil:
+		block = l.remote.tls(set)
+	case l.web != nil && w != nil: // it came in by that listener
+		block = w.TLS
+	}
+	return block.Unpinned(st.PeerCertificates)
 }
 
 // admitted tells whether the peer is known to be somebody.

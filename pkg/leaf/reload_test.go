@@ -163,3 +163,32 @@ func TestReloadLeafUsers(t *testing.T) {
 	})
 	until(t, "no links", func() bool { return len(hub.ids()) == 0 })
 }
+
+// TestReloadPins: links whose certificate is none of those that are let in now end.
+func TestReloadPins(t *testing.T) {
+	p := newPKI(t)
+	server := p.tls("hub")
+	server.Verify = true
+	hub := startNode(t, "hub", listening, secured(server), reloadable)
+	edge := startNode(t, "edge", dialing(hub.addr(), with(p.tls("edge"))), hurried, reloadable)
+	hub.links(1)
+	edge.links(1)
+	ids := hub.ids()
+	certificate := hub.reg.Open()[0].(*conn).c.TLSState().PeerCertificates[0]
+	pin := func(pins ...string) func(*config.Config) {
+		return func(c *config.Config) {
+			other := *c.LeafNodes.TLS
+			other.PinnedCerts = pins
+			c.LeafNodes.TLS = &other
+		}
+	}
+	hub.reload(pin(config.Fingerprint(certificate)))
+	if now := hub.ids(); !slices.Equal(now, ids) {
+		t.Errorf("links %v, before %v", now, ids)
+	}
+	hub.reload(pin(strings.Repeat("0", 64)))
+	until(t, "the link ends", func() bool { return !slices.Contains(hub.ids(), ids[0]) })
+	if r := hub.reg.Closed()[0].Reason.String(); r != "TLS Handshake Failure" {
+		t.Errorf("closed with %q", r)
+	}
+}

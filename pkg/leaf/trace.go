@@ -13,3 +13,14 @@ func (l *conn) mayTrace(dest []byte) bool {
 	r := l.rules.Load()
 	return r.recv == nil || r.recv.incoming(dest)
 }
+
+// Denies implements broker.Denier.
+func (l *conn) Denies(m *broker.Msg, plain bool, groups [][]byte) bool {
+	f := l.rules.Load().send
+	if f == nil {
+		return false
+	}
+	var room [8][]byte
+	plain, groups = f.prune(room[:0], m.Subject, plain, groups)
+	return !plain && len(groups) == 0
+}
