@@ -158,6 +158,9 @@ func (c *conn) HandleBlock(b []byte) (at, need int, err error) {
 		}
 		var n int
 		if n, need, err = c.parser.Next(b[at:], &op); err != nil {
+			if errors.Is(err, wire.ErrMaxPayload) {
+				c.oversized(b[at:])
+			}
 			err = c.violation(err)
 			break
 		}

@@ -118,6 +118,7 @@ func (s *Service) apply(ch *config.Change) {
 func (c *conn) renew(set *terms) {
 	c.tell(func(n *news) { n.set = set })
 	c.t.SetMaxPending(set.limits.MaxPending)
+	c.t.SetWriting(set.limits.WriteDeadline, set.limits.WriteTimeout == config.WriteTimeoutRetry)
 	c.t.Locked(func() { c.out.trace = set.trace })
 	c.mu.Lock()
 	p := c.pinger
@@ -202,16 +203,10 @@ func (c *conn) bindAs(id *auth.Identity, generation uint64) error {
 
 // unpinned tells whether the client's certificate is none of those that are let in now.
 func (c *conn) unpinned(t *config.TLS) bool {
-	if t == nil || len(t.PinnedCerts) == 0 {
-		return false
-	}
 	c.mu.Lock()
 	facts := c.tls
 	c.mu.Unlock()
-	if facts == nil {
-		return false
-	}
-	return len(facts.certs) == 0 || !slices.Contains(t.PinnedCerts, config.Fingerprint(facts.certs[0]))
+	return facts != nil && t.Unpinned(facts.certs)
 }
 
 // shed closes clients above a limit, whichever.

@@ -1,6 +1,9 @@
 package client
 
 import (
+	"bytes"
+	"strconv"
+
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
@@ -44,10 +47,36 @@ func (c *conn) publishTraced(p *publisher, op *wire.Op) bool {
 	m.Subject = op.Subject
 	n := p.inlet.PublishTraced(m, t)
 	if n == 0 && c.noResp && len(op.Reply) > 0 {
+		t.Error = "no responders available"
 		op.Subject = own
 		c.noResponders(p, op)
 	}
 	return true
+}
+
+// oversized reports a message that asks for a trace and is too large, if its header is
+// there (client-protocol 23). b begins with its line.
+func (c *conn) oversized(b []byte) {
+	line, rest, _ := bytes.Cut(b, []byte(wire.CRLF))
+	f := bytes.Fields(line)
+	if len(f) < 4 || !bytes.EqualFold(f[0], []byte("HPUB")) {
+		return
+	}
+	hdr, err := strconv.Atoi(string(f[len(f)-2]))
+	if err != nil || hdr <= 0 || hdr > len(rest) || !c.account.MayTrace(rest[:hdr]) {
+		return
+	}
+	m := broker.Msg{Account: c.account, Subject: f[1], HdrLen: hdr, Payload: rest[:hdr]}
+	t, _, _ := c.account.NewTrace(&m, c.traceEnd())
+	if t == nil {
+		return
+	}
+	if p := c.identity.Permissions; p.Restricted() && !p.CanPublish([]byte(t.Dest)) {
+		return
+	}
+	t.Size, _ = strconv.Atoi(string(f[len(f)-1]))
+	t.Error = "maximum payload exceeded"
+	c.s.o.Broker.Report(t)
 }
 
 // TraceEnd implements broker.TraceSink.
@@ -79,7 +108,7 @@ func (c *conn) Refuses(m *broker.Msg, s *broker.Sub) (why string) {
 			why = broker.ClientClosed
 		case st.Gone:
 			why = broker.SubClosed
-		case st.Max > 0 && st.Delivered >= st.Max:
+		case st.Max > 0 && st.Delivered >= int64(st.Max):
 			why = broker.AutoUnsubscribe
 		case st.Filter && !o.permissions.Delivers(subj, s.Queue):
 			why = broker.SubscribeDenied
