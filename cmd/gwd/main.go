@@ -40,7 +40,7 @@ func build(p *daemon.Process) error {
 	http := monitor.New(monitor.Options{
 		Extra:  console.Pages(p.Config, prom.Handler),
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Routes: p.Routes, Gateways: p.Gateways,
-		Draining: p.Draining(), Log: p.Log,
+		Draining: p.Draining(), TLS: p.TLS, Log: p.Log,
 		Hooks: monitor.Hooks{
 			Route: routeview.Details, RouteAddr: b.RouteAddr, ReloadFailed: p.ReloadFailed,
 			Gateway: gatewayview.Details, GatewayAddr: b.Addr, GatewayAccounts: gatewayview.Accounts(b.Gateways().Status),
@@ -49,7 +49,7 @@ func build(p *daemon.Process) error {
 	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", http.Scheme(), http))
 	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
-		Routes: p.Routes, Gateways: p.Gateways, Reach: broker.FromClientAtBorder, Draining: p.Draining(), Log: p.Log,
+		Routes: p.Routes, Gateways: p.Gateways, Reach: broker.FromClientAtBorder, Draining: p.Draining(), TLS: p.TLS, Log: p.Log,
 	})))
 	p.Add(daemon.ServicePart(daemon.Mesh, "border", "gateway", "nats", b))
 	// The routes live and die with the border; this part is there for the ports file.

@@ -102,12 +102,12 @@ func observe(p *daemon.Process, hooks monitor.Hooks, clients *client.Service) {
 		Extra:  console.Pages(p.Config, prom.Handler),
 		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs, WebSocketURLs: p.WebSocketURLs,
 		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs,
-		Draining: p.Draining(), Hooks: hooks, Log: p.Log,
+		Draining: p.Draining(), Hooks: hooks, TLS: p.TLS, Log: p.Log,
 	})
 	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", http.Scheme(), http))
 	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
 		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs,
-		Draining: p.Draining(), LameDuck: clients.LameDuck, Log: p.Log,
+		Draining: p.Draining(), LameDuck: clients.LameDuck, TLS: p.TLS, Log: p.Log,
 	})))
 }

@@ -38,12 +38,12 @@ func build(p *daemon.Process) error {
 	http := monitor.New(monitor.Options{
 		Extra:  console.Pages(p.Config, metrics.Handler),
 		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs, WebSocketURLs: p.WebSocketURLs,
-		Clients: p.Clients, Leafs: p.Leafs, Draining: p.Draining(), Hooks: hooks, Log: p.Log,
+		Clients: p.Clients, Leafs: p.Leafs, Draining: p.Draining(), Hooks: hooks, TLS: p.TLS, Log: p.Log,
 	})
 	p.Add(daemon.ServicePart(daemon.Watching, "monitoring listener", "monitoring", http.Scheme(), http))
 	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: http.Reports(),
-		Clients: p.Clients, Leafs: p.Leafs, Draining: p.Draining(), LameDuck: clients.LameDuck, Log: p.Log,
+		Clients: p.Clients, Leafs: p.Leafs, Draining: p.Draining(), LameDuck: clients.LameDuck, TLS: p.TLS, Log: p.Log,
 	})))
 
 	part := daemon.ServicePart(daemon.Intake, "client listener", "nats", "nats", clients)

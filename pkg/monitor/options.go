@@ -10,6 +10,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/config"
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
+	"github.com/banyanmq/banyan/pkg/tlsmaterial"
 )
 
 // Options of Reports and of a Service. Server, Config and Broker are required.
@@ -33,6 +34,9 @@ type Options struct {
 
 	// Draining is closed when the process begins to stop gently; nil: never.
 	Draining <-chan struct{}
+
+	// TLS is what keeps certificates, with what is known of revoked ones; nil: not shown.
+	TLS *tlsmaterial.Keeper
 
 	Hooks Hooks
 	Log   *logging.Logger
@@ -67,7 +71,8 @@ type Hooks struct {
 	// Sections of /varz of listeners that only their packages know; nil: not there.
 	WebSocket func() *WebSocketVarz
 	MQTT      func() *MQTTVarz
-	OCSPCache func() *OCSPCacheVarz
+	// PinnedFails counts logins of accounts that are not among those that may log in.
+	PinnedFails func() uint64
 	// Account is what the token of an account says, nil if there is none.
 	Account func(name string) *AccountMore
 	// Jsz and Raftz answer for streams; Queues are what is under way inside.
@@ -82,11 +87,6 @@ type Hooks struct {
 	// SlowEvents counts connections of a kind that were found slow and not closed
 	// for it; those that were closed are counted here.
 	SlowEvents func(link.Kind) int64
-}
-
-// ClientDetails is what /connz shows of a client beyond link.Info.
-type ClientDetails struct {
-	Type          string // nats, websocket, mqtt
 	// ClientCounts are what is counted of all clients together.
 	ClientCounts func() ClientCounts
 }
@@ -110,6 +110,11 @@ func (l *Losses) add(o Losses) {
 
 func (l *Losses) atLeast(o Losses) {
 	l.Full, l.Denied, l.Oversized = max(l.Full, o.Full), max(l.Denied, o.Denied), max(l.Oversized, o.Oversized)
+}
+
+// ClientDetails is what /connz shows of a client beyond link.Info.
+type ClientDetails struct {
+	Type          string // nats, websocket, mqtt
 	Lang, Version string
 	TLSFirst      bool
 	PeerCerts     []PeerCert
@@ -135,30 +140,30 @@ type RouteDetails struct {
 	Compression              string
 	Import, Export           *SubjectPermission // as agreed with the peer
 	Subs                     []SubDetail        // when asked for
+	Lost                     Losses
 }
 
 // GatewayDetails is what /gatewayz shows of a gateway connection.
 type GatewayDetails struct {
 	Remote     string // name of the other cluster
-	Lost                     Losses
 	RemoteID   string // id of the server at the other end
 	Outbound   bool
 	Configured bool
+	Lost       Losses
 }
 
 // LeafDetails is what /leafz shows of a leaf link beyond link.Info.
 type LeafDetails struct {
 	IsSpoke, IsIsolated bool
-	Lost       Losses
 	Compression         string
 	Proxy               string   // key of a trusted proxy
 	Subs                []string // when asked for
+	Lost                Losses
 }
 
 // LeafRemote is the state of a hub that is dialed.
 type LeafRemote struct {
 	Name      string     `json:"name,omitempty"`
-	Lost                Losses
 	Account   string     `json:"account,omitempty"`
 	URLs      []string   `json:"urls,omitempty"`
 	URL       string     `json:"url,omitempty"` // in use, or tried last

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/config"
@@ -163,7 +164,8 @@ type LeafVarz struct {
 	Port        int     `json:"port,omitempty"`
 	AuthTimeout float64 `json:"auth_timeout,omitempty"`
 	TLSVarz
-	Remotes []LeafRemoteVarz `json:"remotes,omitempty"`
+	Remotes     []LeafRemoteVarz `json:"remotes,omitempty"`
+	TLSOCSPPeer bool             `json:"tls_ocsp_peer_verify,omitempty"`
 	LinkVarz
 }
 
@@ -173,6 +175,8 @@ type LeafRemoteVarz struct {
 	TLSTimeout float64   `json:"tls_timeout,omitempty"`
 	URLs       []string  `json:"urls,omitempty"`
 	Deny       *DenyVarz `json:"deny,omitempty"`
+
+	TLSOCSPPeer bool `json:"tls_ocsp_peer_verify,omitempty"`
 }
 
 // DenyVarz lists subjects that do not cross a leaf link.
@@ -189,7 +193,7 @@ func (r *Reports) Varz() *Varz {
 		GitCommit: version.Get().Commit, Go: runtime.Version(),
 		Host: c.Client.Host, Port: port(c.Client.Port, r.o.Hooks.ClientAddr),
 		AuthRequired: c.AuthRequired(), TLSRequired: c.Client.TLS != nil && !c.Client.AllowNonTLS,
-		TLSVerify:      verifies(c.Client.TLS),
+		TLSVerify: verifies(c.Client.TLS), TLSOCSPPeer: asksOCSP(c.Client.TLS),
 		MaxConnections: c.Limits.MaxConnections, MaxSubscriptions: max(c.Limits.MaxSubscriptions, 0),
 		PingInterval: c.Limits.PingInterval, PingMax: c.Limits.PingMax,
 		HTTPHost: c.HTTP.Host, HTTPPort: c.HTTP.Port, HTTPBasePath: c.HTTP.BasePath,
@@ -211,8 +215,15 @@ func (r *Reports) Varz() *Varz {
 		v.HTTPPort, v.HTTPSPort = 0, v.HTTPPort
 	}
 	v.WebSocket, v.MQTT = valueOr(r.o.Hooks.WebSocket), valueOr(r.o.Hooks.MQTT)
-	if f := r.o.Hooks.OCSPCache; f != nil {
-		v.OCSPCache = f()
+	v.OCSPCache = r.ocspCache(c)
+	if f := r.o.Hooks.PinnedFails; f != nil {
+		v.PinnedFails = f()
+	}
+	if keys := c.Auth.TrustedProxies; len(keys) > 0 {
+		v.Proxies = new(ProxiesVarz)
+		for _, k := range keys {
+			v.Proxies.Trusted = append(v.Proxies.Trusted, ProxyInfo{k})
+		}
 	}
 	if r.o.WebSocketURLs != nil {
 		v.WSURLs = r.o.WebSocketURLs.All()
@@ -291,12 +302,12 @@ func (r *Reports) leafVarz() (v LeafVarz) {
 		return v
 	}
 	v = LeafVarz{
-		Host: l.Host, Port: port(l.Port, r.o.Hooks.LeafAddr), AuthTimeout: l.Auth.Timeout.Seconds(), TLSVarz: tlsVarz(l.TLS),
+		Host: l.Host, Port: port(l.Port, r.o.Hooks.LeafAddr), AuthTimeout: l.Auth.Timeout.Seconds(), TLSVarz: tlsVarz(l.TLS), TLSOCSPPeer: asksOCSP(l.TLS),
 		LinkVarz: LinkVarz{l.WriteDeadline, string(l.WriteTimeout), r.set.Load().expiry.of(l.TLS)},
 	}
 	for i := range l.Remotes {
 		m := &l.Remotes[i]
-		one := LeafRemoteVarz{Account: m.Account, TLSTimeout: tlsTimeout(m.TLS), URLs: hosts(m.URLs)}
+		one := LeafRemoteVarz{Account: m.Account, TLSTimeout: tlsTimeout(m.TLS), URLs: hosts(m.URLs), TLSOCSPPeer: asksOCSP(m.TLS)}
 		if len(m.DenyExports)+len(m.DenyImports) > 0 {
 			one.Deny = &DenyVarz{Exports: m.DenyExports, Imports: m.DenyImports}
 		}
@@ -327,6 +338,25 @@ func verifies(t *config.TLS) bool {
 	return t != nil && (t.Verify || t.VerifyAndMap || t.CheckKnownURLs || t.Mutual)
 }
 
+// asksOCSP tells whether peers' certificates are asked about.
+func asksOCSP(t *config.TLS) bool { return t != nil && t.OCSPPeer != nil }
+
+// ocspCache is what is known of peers' certificates, nil where nothing is asked.
+func (r *Reports) ocspCache(c *config.Config) *OCSPCacheVarz {
+	if r.o.TLS == nil || !slices.ContainsFunc(c.TLSBlocks(), func(b config.TLSBlock) bool { return asksOCSP(b.TLS) }) {
+		return nil
+	}
+	kind := c.OCSPCache.Type
+	if kind == "" {
+		kind = config.OCSPCacheMemory
+	}
+	n := r.o.TLS.CacheStats()
+	return &OCSPCacheVarz{
+		Type: string(kind), Hits: n.Hits, Misses: n.Misses,
+		Responses: n.Responses, Revoked: n.Revoked, Good: n.Good, Unknown: n.Other,
+	}
+}
+
 // defaultTLSTimeout is shown for a listener without TLS, as tools know it.
 const defaultTLSTimeout = 2
 
@@ -349,6 +379,9 @@ type expiry struct {
 
 func (e *expiry) watch(c *config.Config) {
 	e.block = [kinds]*config.TLS{clients: c.Client.TLS}
+	if c.WebSocket != nil {
+		e.web = c.WebSocket.TLS
+	}
 	if c.Cluster != nil {
 		e.block[routes] = c.Cluster.TLS
 	}
@@ -379,9 +412,10 @@ func (e *expiry) all() map[string]time.Time {
 			}
 		}
 	}
-	if c.WebSocket != nil {
-		e.web = c.WebSocket.TLS
+	for k, t := range e.block {
+		add(kindWords[k], t)
 	}
+	add("websocket", e.web)
 	return out
 }
 
@@ -393,7 +427,3 @@ func notAfter(t *config.TLS) *time.Time {
 	at = at.UTC()
 	return &at
 }
-	for k, t := range e.block {
-		add(kindWords[k], t)
-	}
-	add("websocket", e.web)

@@ -14,6 +14,7 @@ import (
 	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/logging"
 	"github.com/banyanmq/banyan/pkg/monitor"
+	"github.com/banyanmq/banyan/pkg/tlsmaterial"
 	"github.com/banyanmq/banyan/pkg/version"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
@@ -40,6 +41,9 @@ type Options struct {
 
 	// LameDuck tells one client that it had better go elsewhere; nil: refused.
 	LameDuck func(cid uint64) error
+
+	// TLS tells of peers that OCSP refuses; nil: of none.
+	TLS *tlsmaterial.Keeper
 
 	Log *logging.Logger
 }
@@ -112,6 +116,9 @@ func New(o Options) *Service {
 	s.acc = o.Broker.SystemAccount()
 	s.measure()
 	o.Broker.SetTracer((*tracer)(s))
+	if o.TLS != nil {
+		o.TLS.OnRefused(s.peerRefused)
+	}
 	s.answers, s.accounts = s.table(), s.accountTable()
 	s.elsewhere, s.tracked, s.shedding = make(map[string]map[string]connections), make(map[string]bool), make(map[uint64]*link.Registry)
 	s.counts, s.countInbox = make(map[string]*count), "$SYS._INBOX."+wire.NameHash(o.Server.Name, 8)+".n"+nuid.Next()+"."

@@ -111,11 +111,11 @@ func hub(s *Server) error {
 	}
 	reports := monitor.NewReports(monitor.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, ClientURLs: p.ClientURLs,
-		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs, Draining: p.Draining(), Hooks: hooks, Log: p.Log,
+		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs, Draining: p.Draining(), Hooks: hooks, TLS: p.TLS, Log: p.Log,
 	})
 	s.System = system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: reports,
-		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs, Draining: p.Draining(), LameDuck: in.Clients.LameDuck, Log: p.Log,
+		Clients: p.Clients, Routes: p.Routes, Leafs: p.Leafs, Draining: p.Draining(), LameDuck: in.Clients.LameDuck, TLS: p.TLS, Log: p.Log,
 	})
 	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", s.System))
 	part := daemon.ServicePart(daemon.Intake, "client listener", "nats", "nats", in.Clients)
@@ -151,7 +151,7 @@ func gwd(s *Server) error {
 		return err
 	}
 	reports := monitor.NewReports(monitor.Options{
-		Server: p.Server, Config: p.Config, Broker: p.Broker, Routes: p.Routes, Gateways: p.Gateways, Draining: p.Draining(), Log: p.Log,
+		Server: p.Server, Config: p.Config, Broker: p.Broker, Routes: p.Routes, Gateways: p.Gateways, Draining: p.Draining(), TLS: p.TLS, Log: p.Log,
 		Hooks: monitor.Hooks{
 			Route: routeview.Details, RouteAddr: b.RouteAddr,
 			Gateway: gatewayview.Details, GatewayAddr: b.Addr, GatewayAccounts: gatewayview.Accounts(b.Gateways().Status),
@@ -159,7 +159,7 @@ func gwd(s *Server) error {
 	})
 	s.System = system.New(system.Options{
 		Server: p.Server, Config: p.Config, Broker: p.Broker, Reports: reports,
-		Routes: p.Routes, Gateways: p.Gateways, Reach: broker.FromClientAtBorder, Draining: p.Draining(), Log: p.Log,
+		Routes: p.Routes, Gateways: p.Gateways, Reach: broker.FromClientAtBorder, Draining: p.Draining(), TLS: p.TLS, Log: p.Log,
 	})
 	p.Add(daemon.ServicePart(daemon.Services, "system services", "", "", s.System))
 	p.Add(daemon.ServicePart(daemon.Mesh, "border", "gateway", "nats", b))
