@@ -227,7 +227,7 @@ func (c *converter) value(o *option, path string, v *conf.Value) *yaml.Node {
 	switch x := read.(type) {
 	case Resolver:
 		if v.Kind == conf.Map {
-			return c.block(resolverScope, v, path).node()
+			return c.block(resolverScope(), v, path).node()
 		}
 	case []string:
 		if o.field == "Operator.JWTs" {
@@ -356,7 +356,7 @@ func (c *converter) items(o *option, path string, v *conf.Value) *yaml.Node {
 	add := func(p, name string, v *conf.Value) {
 		b := newBranch()
 		if v != nil {
-			b = c.block(o.item, v, p)
+			b = c.block(o.item(), v, p)
 		}
 		if name != "" {
 			b.drop("name")

@@ -262,7 +262,7 @@ func readPairs(d *decoder, path string, v *conf.Value) (any, bool) {
 			continue
 		}
 		var c Certificate
-		d.object(pairScope, it, p, &c)
+		d.object(pairScope(), it, p, &c)
 		d.checkPair(it.Pos, p, c)
 		list = append(list, c)
 	}

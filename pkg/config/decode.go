@@ -239,8 +239,8 @@ func (d *decoder) list(o *option, path string, v *conf.Value, target any) {
 		before := len(d.errors)
 		switch {
 		case v != nil && v.Kind == conf.Map:
-			d.object(o.item, v, p, item.Interface())
-		case v == nil && o.item.bare:
+			d.object(o.item(), v, p, item.Interface())
+		case v == nil && o.item().bare:
 		default:
 			d.errorf(pos, p, "want a map, got %s", describe(v))
 			return
@@ -248,8 +248,8 @@ func (d *decoder) list(o *option, path string, v *conf.Value, target any) {
 		if name != "" {
 			item.Elem().FieldByName("Name").SetString(name)
 		}
-		if o.item.check != nil && len(d.errors) == before {
-			o.item.check(d, pos, p, item.Interface())
+		if o.item().check != nil && len(d.errors) == before {
+			o.item().check(d, pos, p, item.Interface())
 		}
 		f.Set(reflect.Append(f, item.Elem()))
 	}
@@ -257,17 +257,17 @@ func (d *decoder) list(o *option, path string, v *conf.Value, target any) {
 	case v.Kind == conf.Array:
 		for i, it := range v.Items {
 			p := fmt.Sprintf("%s[%d]", path, i)
-			if it.Kind == conf.String && o.item.bare {
+			if it.Kind == conf.String && o.item().bare {
 				add(p, it.Str, it.Pos, nil)
 				continue
 			}
-			if o.item.byName && d.lang == langConf {
+			if o.item().byName && d.lang == langConf {
 				d.errorf(it.Pos, p, "want a name, got %s", it.Describe())
 				continue
 			}
 			add(p, "", it.Pos, it)
 		}
-	case v.Kind == conf.Map && o.item.byName && d.lang == langConf:
+	case v.Kind == conf.Map && o.item().byName && d.lang == langConf:
 		for _, e := range v.Entries {
 			if e.Variable && e.Value.Kind != conf.Map {
 				continue

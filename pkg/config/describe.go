@@ -52,8 +52,8 @@ func lists(s *scope, d Daemon, prefix, outer string) []ListInfo {
 			if field == "" {
 				field = o.field
 			}
-			all = append(all, ListInfo{Key: key, Options: rowsOf(o.item, d, field)})
-			all = append(all, lists(o.item, d, key+"[].", field)...)
+			all = append(all, ListInfo{Key: key, Options: rowsOf(o.item(), d, field)})
+			all = append(all, lists(o.item(), d, key+"[].", field)...)
 		}
 	}
 	return all

@@ -3,7 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
-	"slices"
+	"sort"
 	"strings"
 
 	"github.com/nats-io/nkeys"
@@ -66,7 +66,7 @@ func (c *Config) Exposed() []Warning {
 		}
 		list = append(list, Warning{Pos: conf.Pos{File: file}, Message: fmt.Sprintf("holds %s, and every user of this machine can read it: run chmod o-rwx %s", what, quoted(file))})
 	}
-	slices.SortFunc(list, func(a, b Warning) int { return strings.Compare(a.Pos.File, b.Pos.File) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Pos.File < list[j].Pos.File })
 	return list
 }
 

@@ -357,8 +357,10 @@ func (l *loader) apply() {
 			if o.def != nil {
 				setField(l.cfg, o.field, o.def)
 			}
-		case l.v.IsSet(o.key()):
-			setField(l.cfg, o.field, l.v.Get(o.key()))
+		default: // nil: nobody has set it, and there is no default
+			if val := l.v.Get(o.key()); val != nil {
+				setField(l.cfg, o.field, val)
+			}
 		}
 	}
 	// Blocks that are mentioned but hold nothing.

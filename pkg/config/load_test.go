@@ -171,10 +171,10 @@ func TestFieldsExist(t *testing.T) {
 		s      *scope
 		target func() any
 	}{
-		{rootScope(), func() any { return &Config{} }}, {userScope, func() any { return &User{} }}, {accountScope, func() any { return &Account{} }},
-		{permissionsScope, func() any { return &Permissions{} }}, {responsesScope, func() any { return &ResponsePermission{} }},
-		{pairScope, func() any { return &Certificate{} }}, {policyScope, func() any { return &BorderPolicy{} }},
-		{remoteGatewayScope, func() any { return &RemoteGateway{} }}, {leafUserScope, func() any { return &LeafUser{} }}, {leafRemoteScope, func() any { return &LeafRemote{} }},
+		{rootScope(), func() any { return &Config{} }}, {userScope(), func() any { return &User{} }}, {accountScope(), func() any { return &Account{} }},
+		{permissionsScope(), func() any { return &Permissions{} }}, {responsesScope(), func() any { return &ResponsePermission{} }},
+		{pairScope(), func() any { return &Certificate{} }}, {policyScope(), func() any { return &BorderPolicy{} }},
+		{remoteGatewayScope(), func() any { return &RemoteGateway{} }}, {leafUserScope(), func() any { return &LeafUser{} }}, {leafRemoteScope(), func() any { return &LeafRemote{} }},
 	} {
 		for _, o := range c.s.rows {
 			if o.field != "" {

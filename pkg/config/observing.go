@@ -3,6 +3,7 @@ package config
 import (
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/banyanmq/banyan/pkg/account"
 	"github.com/banyanmq/banyan/pkg/config/conf"
@@ -10,14 +11,18 @@ import (
 
 // What is measured of services, and which messages are traced.
 
-var latencyScope = newScope("latency", "Unknown field %q parsing latency", []*option{
-	{yaml: "subject", conf: "subject/dest/destination", kind: kString, field: "Subject"},
-	{yaml: "sampling", conf: "sampling", kind: kCustom, read: readSampling(true), field: "Sampling"},
+var latencyScope = sync.OnceValue(func() *scope {
+	return newScope("latency", "Unknown field %q parsing latency", []*option{
+		{yaml: "subject", conf: "subject/dest/destination", kind: kString, field: "Subject"},
+		{yaml: "sampling", conf: "sampling", kind: kCustom, read: readSampling(true), field: "Sampling"},
+	})
 })
 
-var traceScope = newScope("msg_trace", "Unknown field %q parsing message tracing", []*option{
-	{yaml: "dest", conf: "dest/subject/destination", kind: kString, field: "Dest"},
-	{yaml: "sampling", conf: "sampling", kind: kCustom, read: readSampling(false), field: "Sampling"},
+var traceScope = sync.OnceValue(func() *scope {
+	return newScope("msg_trace", "Unknown field %q parsing message tracing", []*option{
+		{yaml: "dest", conf: "dest/subject/destination", kind: kString, field: "Dest"},
+		{yaml: "sampling", conf: "sampling", kind: kCustom, read: readSampling(false), field: "Sampling"},
+	})
 })
 
 // everything is the sampling of those who do not say.
@@ -30,7 +35,7 @@ func readLatency(d *decoder, path string, v *conf.Value) (any, bool) {
 		l.Subject = v.Str
 		return l, true
 	}
-	return l, d.observed(latencyScope, path, v, l)
+	return l, d.observed(latencyScope(), path, v, l)
 }
 
 // readTrace reads a subject, or {dest, sampling}.
@@ -41,7 +46,7 @@ func readTrace(d *decoder, path string, v *conf.Value) (any, bool) {
 		t.Dest = v.Str
 		return t, true
 	}
-	return t, d.observed(traceScope, path, v, t)
+	return t, d.observed(traceScope(), path, v, t)
 }
 
 func (d *decoder) observed(s *scope, path string, v *conf.Value, target any) bool {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -184,16 +185,18 @@ func readPreload(d *decoder, path string, v *conf.Value) (any, bool) {
 	return list, len(d.errors) == before
 }
 
-var resolverScope = newScope("resolver", "unknown field %q", []*option{
-	{yaml: "type", conf: "type", kind: kString, field: "Kind"},
-	{yaml: "url", conf: "url", kind: kString, field: "URL"},
-	{yaml: "dir", conf: "dir", kind: kPath, field: "Dir"},
-	{yaml: "allow_delete", conf: "allow_delete", kind: kBool, field: "AllowDelete"},
-	{yaml: "hard_delete", conf: "hard_delete", kind: kBool, field: "HardDelete"},
-	{yaml: "interval", conf: "interval", kind: kStrictDuration, field: "Interval"},
-	{yaml: "timeout", conf: "timeout", kind: kStrictDuration, field: "Timeout"},
-	{yaml: "ttl", conf: "ttl", kind: kStrictDuration, field: "TTL"},
-	{yaml: "limit", conf: "limit", kind: kInteger, field: "Limit"},
+var resolverScope = sync.OnceValue(func() *scope {
+	return newScope("resolver", "unknown field %q", []*option{
+		{yaml: "type", conf: "type", kind: kString, field: "Kind"},
+		{yaml: "url", conf: "url", kind: kString, field: "URL"},
+		{yaml: "dir", conf: "dir", kind: kPath, field: "Dir"},
+		{yaml: "allow_delete", conf: "allow_delete", kind: kBool, field: "AllowDelete"},
+		{yaml: "hard_delete", conf: "hard_delete", kind: kBool, field: "HardDelete"},
+		{yaml: "interval", conf: "interval", kind: kStrictDuration, field: "Interval"},
+		{yaml: "timeout", conf: "timeout", kind: kStrictDuration, field: "Timeout"},
+		{yaml: "ttl", conf: "ttl", kind: kStrictDuration, field: "TTL"},
+		{yaml: "limit", conf: "limit", kind: kInteger, field: "Limit"},
+	})
 })
 
 // rawResolver is what a resolver block holds before it is judged.
@@ -219,7 +222,7 @@ func readResolver(d *decoder, path string, v *conf.Value) (any, bool) {
 		}
 	case conf.Map:
 		before := len(d.errors)
-		if d.object(resolverScope, v, path, &raw); len(d.errors) > before {
+		if d.object(resolverScope(), v, path, &raw); len(d.errors) > before {
 			return nil, false
 		}
 	default:

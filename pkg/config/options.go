@@ -52,7 +52,15 @@ const (
 )
 
 func (s daemons) has(d Daemon) bool {
-	bit := map[Daemon]daemons{Hubd: inHub, Gwd: inGw, Leafd: inLeaf}[d]
+	var bit daemons
+	switch d {
+	case Hubd:
+		bit = inHub
+	case Gwd:
+		bit = inGw
+	case Leafd:
+		bit = inLeaf
+	}
 	return s == 0 || s&bit != 0
 }
 
@@ -85,7 +93,7 @@ type option struct {
 	// inherit is the switch of kBlock that the word inherit turns on.
 	inherit *option
 	// item is the scope of kList.
-	item *scope
+	item func() *scope
 	read reader
 	// text says what kLater and kNone are about; of kURLs what is dialed; of
 	// others it is the help text of the flag.

@@ -22,7 +22,7 @@ func readPermissions(d *decoder, path string, v *conf.Value) (any, bool) {
 	}
 	before := len(d.errors)
 	p := &Permissions{}
-	d.object(permissionsScope, v, path, p)
+	d.object(permissionsScope(), v, path, p)
 	return p, len(d.errors) == before
 }
 
@@ -119,7 +119,7 @@ func readResponses(d *decoder, path string, v *conf.Value) (any, bool) {
 	case conf.Map:
 		before := len(d.errors)
 		r := &ResponsePermission{}
-		d.object(responsesScope, v, path, r)
+		d.object(responsesScope(), v, path, r)
 		if r.Max == 0 {
 			r.Max = defaultResponseMax
 		}

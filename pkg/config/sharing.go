@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/account"
@@ -120,27 +121,31 @@ func (i *Import) definition() account.Import {
 	return d
 }
 
-var exportScope = checked(checkExport, newScope("export", "Unknown field %q parsing export", []*option{
-	{yaml: "stream", conf: "stream", kind: kCustom, read: readSubject, field: "Stream"},
-	{yaml: "service", conf: "service", kind: kCustom, read: readSubject, field: "Service"},
-	{yaml: "accounts", conf: "accounts", kind: kStrings, field: "Accounts"},
-	{yaml: "account_token_position", conf: "account_token_position", kind: kCustom, read: atLeast(1), field: "TokenPosition"},
-	{yaml: "response", conf: "response/response_type", kind: kCustom, read: readResponse, field: "Response"},
-	{yaml: "threshold", conf: "threshold/response_threshold/response_max_time/response_time", kind: kStrictDuration, field: "Threshold"},
-	{yaml: "latency", conf: "latency", kind: kCustom, read: readLatency, field: "Latency"},
-	{yaml: "allow_trace", conf: "allow_trace", kind: kBool, field: "AllowTrace"},
-}))
+var exportScope = sync.OnceValue(func() *scope {
+	return checked(checkExport, newScope("export", "Unknown field %q parsing export", []*option{
+		{yaml: "stream", conf: "stream", kind: kCustom, read: readSubject, field: "Stream"},
+		{yaml: "service", conf: "service", kind: kCustom, read: readSubject, field: "Service"},
+		{yaml: "accounts", conf: "accounts", kind: kStrings, field: "Accounts"},
+		{yaml: "account_token_position", conf: "account_token_position", kind: kCustom, read: atLeast(1), field: "TokenPosition"},
+		{yaml: "response", conf: "response/response_type", kind: kCustom, read: readResponse, field: "Response"},
+		{yaml: "threshold", conf: "threshold/response_threshold/response_max_time/response_time", kind: kStrictDuration, field: "Threshold"},
+		{yaml: "latency", conf: "latency", kind: kCustom, read: readLatency, field: "Latency"},
+		{yaml: "allow_trace", conf: "allow_trace", kind: kBool, field: "AllowTrace"},
+	}))
+})
 
-var importScope = checked(checkImport, newScope("import", "Unknown field %q parsing import", []*option{
-	{yaml: "stream.account", conf: "stream.account", kind: kString, field: "Stream.Account"},
-	{yaml: "stream.subject", conf: "stream.subject", kind: kCustom, read: readSubject, field: "Stream.Subject"},
-	{yaml: "service.account", conf: "service.account", kind: kString, field: "Service.Account"},
-	{yaml: "service.subject", conf: "service.subject", kind: kCustom, read: readSubject, field: "Service.Subject"},
-	{yaml: "prefix", conf: "prefix", kind: kString, field: "Prefix"},
-	{yaml: "to", conf: "to", kind: kString, field: "To"},
-	{yaml: "share", conf: "share", kind: kBool, field: "Share"},
-	{yaml: "allow_trace", conf: "allow_trace", kind: kBool, field: "AllowTrace"},
-}))
+var importScope = sync.OnceValue(func() *scope {
+	return checked(checkImport, newScope("import", "Unknown field %q parsing import", []*option{
+		{yaml: "stream.account", conf: "stream.account", kind: kString, field: "Stream.Account"},
+		{yaml: "stream.subject", conf: "stream.subject", kind: kCustom, read: readSubject, field: "Stream.Subject"},
+		{yaml: "service.account", conf: "service.account", kind: kString, field: "Service.Account"},
+		{yaml: "service.subject", conf: "service.subject", kind: kCustom, read: readSubject, field: "Service.Subject"},
+		{yaml: "prefix", conf: "prefix", kind: kString, field: "Prefix"},
+		{yaml: "to", conf: "to", kind: kString, field: "To"},
+		{yaml: "share", conf: "share", kind: kBool, field: "Share"},
+		{yaml: "allow_trace", conf: "allow_trace", kind: kBool, field: "AllowTrace"},
+	}))
+})
 
 // sharingRows are the options of an account that are about others.
 func sharingRows() []*option {

@@ -2,22 +2,25 @@ package config
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/banyanmq/banyan/pkg/config/conf"
 )
 
 // Options of the items of lists, and of blocks that occur in several places.
 
-var userScope = checked(checkUser, newScope("user", "unknown field %q", []*option{
-	{yaml: "name user", conf: "user/username", kind: kString, field: "Name"},
-	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
-	{yaml: "permissions", conf: "permissions/permission/authorization", kind: kCustom, read: readPermissions, field: "Permissions"},
-	{yaml: "connection_types", conf: "allowed_connection_types/connection_types/clients", kind: kCustom, read: readConnectionTypes, field: "AllowedConnectionTypes"},
-	{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("user"), field: "NKey"},
-	{yaml: "proxy_required", conf: "proxy_required", kind: kBool, field: "ProxyRequired"},
-}))
+var userScope = sync.OnceValue(func() *scope {
+	return checked(checkUser, newScope("user", "unknown field %q", []*option{
+		{yaml: "name user", conf: "user/username", kind: kString, field: "Name"},
+		{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
+		{yaml: "permissions", conf: "permissions/permission/authorization", kind: kCustom, read: readPermissions, field: "Permissions"},
+		{yaml: "connection_types", conf: "allowed_connection_types/connection_types/clients", kind: kCustom, read: readConnectionTypes, field: "AllowedConnectionTypes"},
+		{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("user"), field: "NKey"},
+		{yaml: "proxy_required", conf: "proxy_required", kind: kBool, field: "ProxyRequired"},
+	}))
+})
 
-var accountScope = accounts()
+var accountScope = sync.OnceValue(accounts)
 
 func accounts() *scope {
 	s := newScope("account", "unknown field %q", append(sharingRows(), []*option{
@@ -32,15 +35,19 @@ func accounts() *scope {
 	return checked(checkAccount, s)
 }
 
-var permissionsScope = newScope("permissions", "Unknown field %q parsing permissions", []*option{
-	{yaml: "publish", conf: "publish/pub/import", kind: kCustom, read: readSubjects(false), field: "Publish"},
-	{yaml: "subscribe", conf: "subscribe/sub/export", kind: kCustom, read: readSubjects(true), field: "Subscribe"},
-	{yaml: "allow_responses", conf: "allow_responses/publish_allow_responses", kind: kCustom, read: readResponses, field: "AllowResponses"},
+var permissionsScope = sync.OnceValue(func() *scope {
+	return newScope("permissions", "Unknown field %q parsing permissions", []*option{
+		{yaml: "publish", conf: "publish/pub/import", kind: kCustom, read: readSubjects(false), field: "Publish"},
+		{yaml: "subscribe", conf: "subscribe/sub/export", kind: kCustom, read: readSubjects(true), field: "Subscribe"},
+		{yaml: "allow_responses", conf: "allow_responses/publish_allow_responses", kind: kCustom, read: readResponses, field: "AllowResponses"},
+	})
 })
 
-var responsesScope = newScope("allow_responses", "Unknown field %q parsing permissions", []*option{
-	{yaml: "max", conf: "max/max_msgs/max_messages/max_responses", kind: kInteger, field: "Max"},
-	{yaml: "expires", conf: "expires/expiration/ttl", kind: kStrictDuration, field: "Expires"},
+var responsesScope = sync.OnceValue(func() *scope {
+	return newScope("allow_responses", "Unknown field %q parsing permissions", []*option{
+		{yaml: "max", conf: "max/max_msgs/max_messages/max_responses", kind: kInteger, field: "Max"},
+		{yaml: "expires", conf: "expires/expiration/ttl", kind: kStrictDuration, field: "Expires"},
+	})
 })
 
 // readRoutePermissions reads what routes may import and export.
@@ -99,54 +106,64 @@ func tlsRows(yaml, conf, field string, in daemons) []*option {
 	return append(rows, &option{yaml: yaml, conf: conf, kind: kBlock, in: in, field: field})
 }
 
-var pairScope = newScope("certificate", "error parsing tls config, unknown field %q", []*option{
-	{yaml: "cert", conf: "cert_file", kind: kPath, field: "CertFile"},
-	{yaml: "key", conf: "key_file", kind: kPath, field: "KeyFile"},
+var pairScope = sync.OnceValue(func() *scope {
+	return newScope("certificate", "error parsing tls config, unknown field %q", []*option{
+		{yaml: "cert", conf: "cert_file", kind: kPath, field: "CertFile"},
+		{yaml: "key", conf: "key_file", kind: kPath, field: "KeyFile"},
+	})
 })
 
-var policyScope = checked(checkPolicy, newScope("policy", "unknown field %q", []*option{
-	{yaml: "account", conf: "account", kind: kString, field: "Account"},
-	{yaml: "outgoing", conf: "outgoing", kind: kCustom, read: readPolicy, field: "Outgoing"},
-	{yaml: "incoming", conf: "incoming", kind: kCustom, read: readPolicy, field: "Incoming"},
-}))
+var policyScope = sync.OnceValue(func() *scope {
+	return checked(checkPolicy, newScope("policy", "unknown field %q", []*option{
+		{yaml: "account", conf: "account", kind: kString, field: "Account"},
+		{yaml: "outgoing", conf: "outgoing", kind: kCustom, read: readPolicy, field: "Outgoing"},
+		{yaml: "incoming", conf: "incoming", kind: kCustom, read: readPolicy, field: "Incoming"},
+	}))
+})
 
-var remoteGatewayScope = checked(checkRemoteGateway, newScope("remote gateway", "unknown field %q", append([]*option{
-	{yaml: "name", conf: "name", kind: kString, field: "Name"},
-	{yaml: "urls url", conf: "urls/url", kind: kURLs, text: "gateway", field: "URLs"},
-}, tlsRows("tls", "tls", "TLS", 0)...)))
+var remoteGatewayScope = sync.OnceValue(func() *scope {
+	return checked(checkRemoteGateway, newScope("remote gateway", "unknown field %q", append([]*option{
+		{yaml: "name", conf: "name", kind: kString, field: "Name"},
+		{yaml: "urls url", conf: "urls/url", kind: kURLs, text: "gateway", field: "URLs"},
+	}, tlsRows("tls", "tls", "TLS", 0)...)))
+})
 
-var leafUserScope = checked(checkLeafUser, newScope("leaf user", "unknown field %q", []*option{
-	{yaml: "name user", conf: "user/username", kind: kString, field: "Name"},
-	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
-	{yaml: "account", conf: "account", kind: kCustom, read: readAccount("authorization"), field: "Account"},
-	{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("user"), field: "NKey"},
-	{yaml: "proxy_required", conf: "proxy_required", kind: kBool, field: "ProxyRequired"},
-}))
+var leafUserScope = sync.OnceValue(func() *scope {
+	return checked(checkLeafUser, newScope("leaf user", "unknown field %q", []*option{
+		{yaml: "name user", conf: "user/username", kind: kString, field: "Name"},
+		{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
+		{yaml: "account", conf: "account", kind: kCustom, read: readAccount("authorization"), field: "Account"},
+		{yaml: "nkey", conf: "nkey", kind: kCustom, read: readPublicKey("user"), field: "NKey"},
+		{yaml: "proxy_required", conf: "proxy_required", kind: kBool, field: "ProxyRequired"},
+	}))
+})
 
-var leafRemoteScope = checked(checkLeafRemote, newScope("upstream", "unknown field %q", append(append([]*option{
-	{yaml: "name", conf: "name", kind: kString, field: "Name"},
-	{yaml: "urls url", conf: "urls/url", kind: kURLs, text: "leafnode", field: "URLs"},
-	{yaml: "user", conf: "user/username", kind: kString, field: "User"},
-	{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
-	{yaml: "local_account", conf: "account/local", kind: kCustom, read: readAccount("remote"), field: "Account"},
-	{yaml: "credentials", conf: "credentials/creds", kind: kUserPath, field: "Credentials"},
-	{yaml: "seed", conf: "nkey/seed", kind: kSecret, field: "Seed"},
-	{yaml: "hub", conf: "hub", kind: kBool, field: "Hub"},
-	{yaml: "deny.imports", conf: "deny_imports/deny_import", kind: kCustom, read: readDenies, field: "DenyImports"},
-	{yaml: "deny.exports", conf: "deny_exports/deny_export", kind: kCustom, read: readDenies, field: "DenyExports"},
-	{yaml: "order", kind: kCustom, read: readOrder, field: "NoRandomize"},
-	{conf: "no_randomize/dont_randomize", kind: kBool, field: "NoRandomize"},
-	{yaml: "ignore_discovered", conf: "ignore_discovered_servers", kind: kCustom, read: readChoice, field: "IgnoreDiscovered"},
-	{yaml: "isolate", conf: "isolate_leafnode_interest/isolate", kind: kBool, field: "Isolate"},
-	{yaml: "request_isolation", conf: "request_isolation", kind: kBool, field: "RequestIsolation"},
-	{yaml: "disabled", conf: "disabled", kind: kBool, field: "Disabled"},
-	{yaml: "timeouts.first_info", conf: "first_info_timeout", kind: kDuration, field: "FirstInfoTimeout"},
-	{yaml: "timeouts.dial", conf: "dial_timeout", kind: kDuration, field: "DialTimeout"},
-	{yaml: "timeouts.reconnect_spread", conf: "reconnect_spread", kind: kStrictDuration, field: "ReconnectSpread"},
-	{yaml: "compression.mode compression", conf: "compression.mode compression", kind: kCustom, read: readCompression(CompressionS2Auto), field: "Compression.Mode"},
-	{yaml: "compression.rtt_thresholds", conf: "compression.rtt_thresholds/thresholds/rtts/rtt", kind: kCustom, read: readThresholds, field: "Compression.RTTThresholds"},
-	{conf: "jetstream_cluster_migrate/js_cluster_migrate", kind: kLater, text: "streams"},
-}, webSocketRemoteRows()...), tlsRows("tls", "tls", "TLS", 0)...)))
+var leafRemoteScope = sync.OnceValue(func() *scope {
+	return checked(checkLeafRemote, newScope("upstream", "unknown field %q", append(append([]*option{
+		{yaml: "name", conf: "name", kind: kString, field: "Name"},
+		{yaml: "urls url", conf: "urls/url", kind: kURLs, text: "leafnode", field: "URLs"},
+		{yaml: "user", conf: "user/username", kind: kString, field: "User"},
+		{yaml: "password", conf: "pass/password", kind: kSecret, field: "Password"},
+		{yaml: "local_account", conf: "account/local", kind: kCustom, read: readAccount("remote"), field: "Account"},
+		{yaml: "credentials", conf: "credentials/creds", kind: kUserPath, field: "Credentials"},
+		{yaml: "seed", conf: "nkey/seed", kind: kSecret, field: "Seed"},
+		{yaml: "hub", conf: "hub", kind: kBool, field: "Hub"},
+		{yaml: "deny.imports", conf: "deny_imports/deny_import", kind: kCustom, read: readDenies, field: "DenyImports"},
+		{yaml: "deny.exports", conf: "deny_exports/deny_export", kind: kCustom, read: readDenies, field: "DenyExports"},
+		{yaml: "order", kind: kCustom, read: readOrder, field: "NoRandomize"},
+		{conf: "no_randomize/dont_randomize", kind: kBool, field: "NoRandomize"},
+		{yaml: "ignore_discovered", conf: "ignore_discovered_servers", kind: kCustom, read: readChoice, field: "IgnoreDiscovered"},
+		{yaml: "isolate", conf: "isolate_leafnode_interest/isolate", kind: kBool, field: "Isolate"},
+		{yaml: "request_isolation", conf: "request_isolation", kind: kBool, field: "RequestIsolation"},
+		{yaml: "disabled", conf: "disabled", kind: kBool, field: "Disabled"},
+		{yaml: "timeouts.first_info", conf: "first_info_timeout", kind: kDuration, field: "FirstInfoTimeout"},
+		{yaml: "timeouts.dial", conf: "dial_timeout", kind: kDuration, field: "DialTimeout"},
+		{yaml: "timeouts.reconnect_spread", conf: "reconnect_spread", kind: kStrictDuration, field: "ReconnectSpread"},
+		{yaml: "compression.mode compression", conf: "compression.mode compression", kind: kCustom, read: readCompression(CompressionS2Auto), field: "Compression.Mode"},
+		{yaml: "compression.rtt_thresholds", conf: "compression.rtt_thresholds/thresholds/rtts/rtt", kind: kCustom, read: readThresholds, field: "Compression.RTTThresholds"},
+		{conf: "jetstream_cluster_migrate/js_cluster_migrate", kind: kLater, text: "streams"},
+	}, webSocketRemoteRows()...), tlsRows("tls", "tls", "TLS", 0)...)))
+})
 
 // readChoice is a switch of which it matters whether it was set.
 func readChoice(d *decoder, path string, v *conf.Value) (any, bool) {

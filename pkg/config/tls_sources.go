@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/config/conf"
@@ -98,14 +99,16 @@ func readCacheType(d *decoder, path string, v *conf.Value) (any, bool) {
 	return nil, false
 }
 
-var ocspPeerScope = newScope("ocsp_peer", "error parsing tls config, unknown field %q", []*option{
-	{yaml: "verify", conf: "verify", kind: kBool, field: "Verify"},
-	{yaml: "ca_timeout", conf: "ca_timeout", kind: kSeconds, field: "CATimeout"},
-	{yaml: "allowed_clockskew", conf: "allowed_clockskew", kind: kSeconds, field: "ClockSkew"},
-	{yaml: "warn_only", conf: "warn_only", kind: kBool, field: "WarnOnly"},
-	{yaml: "unknown_is_good", conf: "unknown_is_good", kind: kBool, field: "UnknownIsGood"},
-	{yaml: "allow_when_ca_unreachable", conf: "allow_when_ca_unreachable", kind: kBool, field: "AllowUnreachable"},
-	{yaml: "cache_ttl_when_next_update_unset", conf: "cache_ttl_when_next_update_unset", kind: kSeconds, field: "UnsetTTL"},
+var ocspPeerScope = sync.OnceValue(func() *scope {
+	return newScope("ocsp_peer", "error parsing tls config, unknown field %q", []*option{
+		{yaml: "verify", conf: "verify", kind: kBool, field: "Verify"},
+		{yaml: "ca_timeout", conf: "ca_timeout", kind: kSeconds, field: "CATimeout"},
+		{yaml: "allowed_clockskew", conf: "allowed_clockskew", kind: kSeconds, field: "ClockSkew"},
+		{yaml: "warn_only", conf: "warn_only", kind: kBool, field: "WarnOnly"},
+		{yaml: "unknown_is_good", conf: "unknown_is_good", kind: kBool, field: "UnknownIsGood"},
+		{yaml: "allow_when_ca_unreachable", conf: "allow_when_ca_unreachable", kind: kBool, field: "AllowUnreachable"},
+		{yaml: "cache_ttl_when_next_update_unset", conf: "cache_ttl_when_next_update_unset", kind: kSeconds, field: "UnsetTTL"},
+	})
 })
 
 // readOCSPPeer reads a switch or a map. A map asks for nothing unless it says verify.
@@ -125,19 +128,21 @@ func readOCSPPeer(d *decoder, path string, v *conf.Value) (any, bool) {
 		tlsmaterial.OCSPPeer
 		Verify bool
 	}
-	d.object(ocspPeerScope, v, path, &read)
+	d.object(ocspPeerScope(), v, path, &read)
 	if !read.Verify {
 		return none, len(d.errors) == before
 	}
 	return &read.OCSPPeer, len(d.errors) == before
 }
 
-var spiffeScope = newScope("spiffe", "error parsing tls config, unknown field %q", []*option{
-	{yaml: "socket", conf: "socket", kind: kString, field: "Endpoint"},
-	{yaml: "id", conf: "id", kind: kCustom, read: readSPIFFEID, field: "ID"},
-	{yaml: "trust_domains", conf: "trust_domains", kind: kStrings, field: "TrustDomains"},
-	{yaml: "peers", conf: "peers", kind: kCustom, read: readSPIFFEPeers, field: "Peers"},
-	{yaml: "timeout", conf: "timeout", kind: kSeconds, field: "Wait"},
+var spiffeScope = sync.OnceValue(func() *scope {
+	return newScope("spiffe", "error parsing tls config, unknown field %q", []*option{
+		{yaml: "socket", conf: "socket", kind: kString, field: "Endpoint"},
+		{yaml: "id", conf: "id", kind: kCustom, read: readSPIFFEID, field: "ID"},
+		{yaml: "trust_domains", conf: "trust_domains", kind: kStrings, field: "TrustDomains"},
+		{yaml: "peers", conf: "peers", kind: kCustom, read: readSPIFFEPeers, field: "Peers"},
+		{yaml: "timeout", conf: "timeout", kind: kSeconds, field: "Wait"},
+	})
 })
 
 // spiffeSocket is where the agent is when the settings do not say.
@@ -154,7 +159,7 @@ func readSPIFFE(d *decoder, path string, v *conf.Value) (any, bool) {
 	case v.Kind == conf.String:
 		s.Endpoint = v.Str
 	case v.Kind == conf.Map:
-		d.object(spiffeScope, v, path, s)
+		d.object(spiffeScope(), v, path, s)
 	default:
 		d.errorf(v.Pos, path, "want true, the address of the agent's socket, or a map; got %s", v.Describe())
 		return nil, false

@@ -66,6 +66,25 @@ func TestProfiles(t *testing.T) {
 			t.Errorf("%s: got %.60q", path, text)
 		}
 	}
+	for path, want := range map[string]struct {
+		code   int
+		begins string
+	}{
+		"/debug/pprof/": {200, "allocs\t"}, "/debug/pprof/heap": {200, "\x1f\x8b"}, "/debug/pprof/heap?gc=1&debug=1": {200, "heap profile: "},
+		"/debug/pprof/profile?seconds=0.05": {200, "\x1f\x8b"}, "/debug/pprof/trace?seconds=0.05": {200, "go 1."},
+		"/debug/pprof/nothing": {404, "404 page not found"}, "/debug/pprof/heap?seconds=1": {400, "differences"},
+		"/debug/pprof/../../etc": {404, "404"}, "/debug/pprof/goroutine?debug=2": {200, "goroutine "},
+	} {
+		resp, err := http.Get(ports.Profile[0] + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != want.code || !strings.HasPrefix(string(text), want.begins) {
+			t.Errorf("%s: %d %.60q", path, resp.StatusCode, text)
+		}
+	}
 	stopped = true
 	p.Stop()
 	http.DefaultClient.CloseIdleConnections()

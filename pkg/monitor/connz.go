@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -242,13 +243,14 @@ func (r *Reports) connPage(o *ConnzOptions, by order, now time.Time) ([]link.Inf
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b link.Info) int {
+	sort.Slice(all, func(i, j int) bool {
+		a, b := &all[i], &all[j]
 		if by != nil {
-			if c := by(&a, &b, now); c != 0 {
-				return c
+			if c := by(a, b, now); c != 0 {
+				return c < 0
 			}
 		}
-		return cmp.Compare(a.ID, b.ID)
+		return a.ID < b.ID
 	})
 	total := len(all)
 	page := cut(all, o.Offset, o.Limit)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/account"
@@ -169,9 +170,11 @@ func (r *Reports) Figures() *Figures {
 	}
 	f.Kinds = slices.DeleteFunc(f.Kinds, func(k KindFigures) bool { return !k.hasConnections })
 	r.accountFigures(f, accounts)
-	for _, k := range slices.SortedFunc(maps.Keys(links), func(a, b linkKey) int {
-		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.peer, b.peer))
-	}) {
+	keys := slices.Collect(maps.Keys(links))
+	sort.Slice(keys, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(keys[i].kind, keys[j].kind), cmp.Compare(keys[i].peer, keys[j].peer)) < 0
+	})
+	for _, k := range keys {
 		f.Links = append(f.Links, *links[k])
 	}
 	return f

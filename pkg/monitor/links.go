@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"cmp"
+	"sort"
 	"slices"
 	"time"
 
@@ -56,7 +57,7 @@ type RouteInfo struct {
 }
 
 func byID(all []link.Info) []link.Info {
-	slices.SortFunc(all, func(a, b link.Info) int { return cmp.Compare(a.ID, b.ID) })
+	sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })
 	return all
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/link"
@@ -208,7 +209,7 @@ func (r *Reports) overviewPeers() []OverviewPeer {
 		}
 		all[n].add(&i)
 	}
-	slices.SortFunc(all, func(a, b OverviewPeer) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
 	return all
 }
 
@@ -244,7 +245,7 @@ func (r *Reports) overviewRegions() []OverviewRegion {
 			one.Inbound++
 		}
 	}
-	slices.SortFunc(all, func(a, b OverviewRegion) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
 	return all
 }
 
@@ -272,7 +273,7 @@ func (r *Reports) overviewAccounts(f *Figures) []OverviewAccount {
 			System: !r.Settings().NoSystemAccount && a.Name == r.o.Broker.SystemAccount().Name,
 		})
 	}
-	slices.SortStableFunc(all, func(a, b OverviewAccount) int { return cmp.Compare(b.InMsgs+b.OutMsgs, a.InMsgs+a.OutMsgs) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].InMsgs+all[i].OutMsgs > all[j].InMsgs+all[j].OutMsgs })
 	return all[:min(len(all), overviewAccounts)]
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -266,7 +267,11 @@ func (c *Collector) remotes(s *samples) {
 			ends[h] = unix(e.At)
 		}
 	}
-	for _, h := range slices.SortedFunc(maps.Keys(ends), func(a, b hub) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.account, b.account)) }) {
+	named := slices.Collect(maps.Keys(ends))
+	sort.Slice(named, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(named[i].name, named[j].name), cmp.Compare(named[i].account, named[j].account)) < 0
+	})
+	for _, h := range named {
 		s.add(&credExpiry, ends[h], h.name, h.account)
 	}
 }

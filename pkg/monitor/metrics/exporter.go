@@ -2,9 +2,9 @@ package metrics
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -59,7 +59,7 @@ func (c *Collector) Aliases() []Alias {
 		a.accounts(c.r)
 	}
 	a.health(c.r)
-	slices.SortStableFunc(a.all, func(x, y Alias) int { return cmp.Compare(x.Name, y.Name) })
+	sort.SliceStable(a.all, func(i, j int) bool { return a.all[i].Name < a.all[j].Name })
 	return a.all
 }
 
