@@ -1,8 +1,6 @@
 package monitor
 
 import (
-	"cmp"
-	"sort"
 	"slices"
 	"time"
 
