@@ -24,11 +24,11 @@ FUZZTIME    ?= 5s
 RACE        ?= ./pkg/...
 BENCH       ?=
 SOAK        ?= .
-PLATFORMS   ?= linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
+PLATFORMS   ?= linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 freebsd/amd64
 CONFORMANCE ?=
 CONFORMANCE_ARGS ?= test
 
-.PHONY: all build test race fuzz bench bench-checks bench-curves bench-accounts bench-brokers bench-gc bench-all bench-pgo pgo lint staticcheck fmt demo soak conformance release man clean help $(DAEMONS)
+.PHONY: all build test race fuzz bench bench-checks bench-curves bench-accounts bench-brokers bench-gc bench-all bench-pgo pgo lint staticcheck fmt demo soak chart chart-files conformance images rootfs release release-check test-pack deb man clean help $(DAEMONS)
 
 all: build
 
@@ -108,19 +108,32 @@ conformance:
 	@$(MAKE) build
 	OUT_DIR="$(CURDIR)/out" "$(CONFORMANCE)/run.sh" "$(CURDIR)/$(BIN)/hubd" -g "$(CURDIR)/$(BIN)/gwd" $(CONFORMANCE_ARGS)
 
-## make release      static binaries of all platforms and their checksums into dist/
+# What scripts/images.sh and scripts/release.sh take from here.
+RELEASE := GO='$(GO)' DIST='$(DIST)' VERSION='$(VERSION)' COMMIT='$(COMMIT)' PGO='$(PGO)' LDFLAGS='$(LDFLAGS)'
+
+## make images       OCI images for linux/amd64 and linux/arm64 into dist/images; needs no container engine
+images:
+	@$(RELEASE) sh scripts/images.sh
+
+# The files of one image in a directory; the Dockerfile asks for them.
+rootfs:
+	@$(RELEASE) sh scripts/images.sh rootfs $(DAEMON) $(PLATFORM) $(ROOTFS)
+
+## make release      archives for all platforms, bills of materials, checksums into dist/release
 release:
-	rm -rf $(DIST)
-	mkdir -p $(DIST)
-	@set -eu; \
-	for p in $(PLATFORMS); do \
-		for d in $(DAEMONS); do \
-			echo "$$d $$p"; \
-			GOOS=$${p%/*} GOARCH=$${p#*/} $(GOBUILD) -o $(DIST)/$$d-$(VERSION)-$${p%/*}-$${p#*/} ./cmd/$$d; \
-		done; \
-	done; \
-	cd $(DIST); \
-	if command -v sha256sum >/dev/null; then sha256sum -- *d-*; else shasum -a 256 -- *d-*; fi >SHA256SUMS
+	@$(RELEASE) PLATFORMS='$(PLATFORMS)' DAEMONS='$(or $(DAEMON),$(DAEMONS))' sh scripts/release.sh
+
+## make release-check  the proof that a release can be repeated; PLATFORMS=linux/amd64 DAEMON=leafd for a part of it
+release-check:
+	@$(RELEASE) PLATFORMS='$(PLATFORMS)' DAEMONS='$(or $(DAEMON),$(DAEMONS))' sh scripts/release.sh check
+
+## make test-pack    tests of images and archives; as root they also run the images
+test-pack: build
+	BANYAN_BIN='$(CURDIR)/$(BIN)' $(GO) test -C scripts/pack -count=1 ./...
+
+## make deb          Debian packages for amd64 and arm64, leafd also for armhf, into dist/deb; DEBS=leafd/armhf for a part
+deb:
+	@$(RELEASE) DEBS='$(DEBS)' sh scripts/deb.sh
 
 ## make man          manual pages of all commands into dist/man
 man: build
