@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/broker"
