@@ -87,7 +87,7 @@ func (r *replies) arrived(m *broker.Msg) {
 		r.mu.Unlock()
 		return
 	}
-	if s := r.recent[key]; s != nil && string(s.SID) == string(prefix) {
+	if s := r.recent[key]; s != nil && s.SID == string(prefix) {
 		r.mu.Unlock()
 		return
 	}
@@ -99,7 +99,7 @@ func (r *replies) arrived(m *broker.Msg) {
 	}
 	old := r.recent[key]
 	s := &broker.Sub{
-		Port: r.port, Origin: repliesOrigin, Subject: []byte(key.reply), SID: append([]byte(nil), prefix...),
+		Port: r.port, Origin: repliesOrigin, Subject: []byte(key.reply), SID: string(prefix),
 	}
 	r.recent[key] = s
 	r.mu.Unlock()

@@ -47,7 +47,7 @@ type Sub struct {
 	Account *Account
 	Subject []byte
 	Queue   []byte // nil: plain
-	SID     []byte
+	SID     string // names it to whoever has it
 	// Origin is usually the port's; routes carry interest of leaf clusters.
 	Origin Origin
 	Tier   uint8
@@ -65,7 +65,7 @@ type Sub struct {
 // lock of its own.
 type SubState struct {
 	Delivered int64 // messages queued
-	Max       int64 // remove after so many; 0: no limit
+	Max       int32 // remove after so many; 0: no limit
 	Gone      bool  // unsubscribed: nothing more may be queued
 	Filter    bool  // check delivery-time denies
 }

@@ -120,7 +120,7 @@ func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub, mixed bool) (n int) 
 // takes tells whether a message on subj may be queued for s now.
 func (o *delivery) takes(s *broker.Sub, subj []byte) bool {
 	st := &s.State
-	return !(o.closed || st.Gone || st.Max > 0 && st.Delivered >= st.Max ||
+	return !(o.closed || st.Gone || st.Max > 0 && st.Delivered >= int64(st.Max) ||
 		st.Filter && !o.permissions.Delivers(subj, s.Queue))
 }
 
@@ -133,7 +133,7 @@ func (c *conn) count(m *broker.Msg, s *broker.Sub, reply []byte) (hdr int, paylo
 		hdr, payload = 0, payload[hdr:]
 	}
 	st.Delivered++
-	if st.Delivered == st.Max {
+	if st.Delivered == int64(st.Max) {
 		o.worn = append(o.worn, s)
 		c.worn.Store(true)
 	}

@@ -82,8 +82,8 @@ func (c *conn) infoLocked(subs bool) link.Info {
 		i.OutMsgs, i.OutBytes = c.out.msgs, c.out.bytes
 		for _, s := range list {
 			d.Subs = append(d.Subs, Subscription{
-				Account: s.Account.Name, Subject: string(s.Subject), Queue: string(s.Queue), SID: string(s.SID),
-				Msgs: s.State.Delivered, Max: s.State.Max,
+				Account: s.Account.Name, Subject: string(s.Subject), Queue: string(s.Queue), SID: s.SID,
+				Msgs: s.State.Delivered, Max: int64(s.State.Max),
 			})
 		}
 	})

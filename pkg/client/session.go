@@ -119,7 +119,7 @@ func (c *conn) weed(id *auth.Identity, login uint64) {
 	c.mu.Unlock()
 	account.UnsubscribeAll(gone)
 	for _, s := range gone {
-		text := wire.TextSubscriptionRemoved(string(s.Subject), string(s.Queue), string(s.SID))
+		text := wire.TextSubscriptionRemoved(string(s.Subject), string(s.Queue), s.SID)
 		c.t.Write(wire.AppendErr(nil, text))
 		c.log().Noticef("Removed sub %q (sid %q): not authorized any more", s.Subject, s.SID)
 	}

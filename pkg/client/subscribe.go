@@ -1,6 +1,8 @@
 package client
 
 import (
+	"unsafe"
+
 	"github.com/banyanmq/banyan/pkg/broker"
 	"github.com/banyanmq/banyan/pkg/subject"
 	"github.com/banyanmq/banyan/pkg/wire"
@@ -69,7 +71,8 @@ func (c *conn) newSub(op *wire.Op) *broker.Sub {
 	n, q := len(op.Subject), len(op.Queue)
 	b := make([]byte, 0, n+q+len(op.SID))
 	b = append(append(append(b, op.Subject...), op.Queue...), op.SID...)
-	s := &broker.Sub{Port: &c.port, Subject: b[:n:n], SID: b[n+q:], Origin: c.port.Origin, Tier: broker.TierDirect}
+	sid := unsafe.String(unsafe.SliceData(b[n+q:]), len(op.SID)) // b never changes
+	s := &broker.Sub{Port: &c.port, Subject: b[:n:n], SID: sid, Origin: c.port.Origin, Tier: broker.TierDirect}
 	if q > 0 {
 		s.Queue = b[n : n+q : n+q]
 	}
@@ -88,7 +91,7 @@ func (c *conn) unsubscribe(op *wire.Op) {
 	limit := int64(op.Max)
 	c.t.Locked(func() {
 		if limit > s.State.Delivered {
-			s.State.Max = limit
+			s.State.Max = int32(limit) // of at most nine digits
 		} else {
 			s.State.Gone = true
 			limit = 0
@@ -125,17 +128,22 @@ func (c *conn) dropSubs(closed bool) {
 // subset is a connection's subscriptions by their sid: a list while there are few.
 type subset struct {
 	few  []*broker.Sub
-	many map[string]*broker.Sub // instead of few
+	many *sids // instead of few
 }
 
-func (l *subset) len() int { return len(l.few) + len(l.many) }
+func (l *subset) len() int {
+	if l.many != nil {
+		return l.many.n
+	}
+	return len(l.few)
+}
 
 func (l *subset) get(sid []byte) *broker.Sub {
 	if l.many != nil {
-		return l.many[string(sid)]
+		return l.many.get(string(sid))
 	}
 	for _, s := range l.few {
-		if string(s.SID) == string(sid) {
+		if s.SID == string(sid) {
 			return s
 		}
 	}
@@ -148,21 +156,19 @@ func (l *subset) add(s *broker.Sub) {
 		return
 	}
 	if l.many == nil {
-		l.many = make(map[string]*broker.Sub, 2*fewSubs)
+		l.many = newSids()
 		for _, x := range l.few {
-			l.many[string(x.SID)] = x
+			l.many.put(x)
 		}
 		l.few = nil
 	}
-	l.many[string(s.SID)] = s
+	l.many.put(s)
 }
 
 // remove takes s away, and nothing else that has its sid by now.
 func (l *subset) remove(s *broker.Sub) {
 	if l.many != nil {
-		if l.many[string(s.SID)] == s {
-			delete(l.many, string(s.SID))
-		}
+		l.many.remove(s)
 		return
 	}
 	for i, x := range l.few {
@@ -177,8 +183,8 @@ func (l *subset) remove(s *broker.Sub) {
 
 func (l *subset) all() []*broker.Sub {
 	all := append([]*broker.Sub(nil), l.few...)
-	for _, s := range l.many {
-		all = append(all, s)
+	if l.many != nil {
+		all = l.many.appendAll(all)
 	}
 	return all
 }

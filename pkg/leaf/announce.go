@@ -142,7 +142,7 @@ func (l *conn) addInterest(op *wire.Op) *ending {
 		weight = op.Weight
 	}
 	l.subsMu.Lock()
-	l.subs[unsafe.String(unsafe.SliceData(s.SID), len(s.SID))] = s
+	l.subs[s.SID] = s
 	l.subsMu.Unlock()
 	l.acct.Subscribe(s, weight)
 	return nil
@@ -175,7 +175,7 @@ func (l *conn) newSub(key []byte, op *wire.Op) *broker.Sub {
 	n := len(op.Subject)
 	s := &broker.Sub{
 		Port: l.port, Origin: l.port.Origin, Tier: broker.TierLeaf,
-		Subject: kept[:n:n], SID: kept,
+		Subject: kept[:n:n], SID: unsafe.String(unsafe.SliceData(kept), len(kept)),
 	}
 	if len(op.Queue) > 0 {
 		s.Queue = kept[n+1:]

@@ -115,7 +115,7 @@ func subsOfServers[K comparable](r *Reports, class broker.Class, key func(*broke
 			if s.Port.Class == class {
 				k := key(s)
 				out[k] = append(out[k], SubDetail{
-					Account: a.Name, Subject: string(s.Subject), Queue: string(s.Queue), SID: string(s.SID), CID: s.Port.ID,
+					Account: a.Name, Subject: string(s.Subject), Queue: string(s.Queue), SID: s.SID, CID: s.Port.ID,
 				})
 			}
 			return true

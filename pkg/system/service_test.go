@@ -433,7 +433,7 @@ func TestEnd(t *testing.T) {
 	}
 	for _, a := range h.broker.Accounts() {
 		a.EachSub(func(s *broker.Sub) bool {
-			if s.SID == nil {
+			if s.SID == "" {
 				t.Errorf("account %s: interest in %s is left", a.Name, s.Subject)
 			}
 			return true

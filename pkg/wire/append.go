@@ -54,12 +54,12 @@ func AppendDecimal(dst []byte, n int) []byte {
 //
 // A caller that delivers one subject to one sid again and again keeps the line's start from
 // [AppendClientPrefix] and finishes it with [AppendClientTail].
-func AppendClientMsg(dst, subject, sid, reply []byte, hdr, total int) []byte {
+func AppendClientMsg(dst, subject []byte, sid string, reply []byte, hdr, total int) []byte {
 	return AppendClientTail(AppendClientPrefix(dst, subject, sid, hdr > 0), reply, hdr, total)
 }
 
 // AppendClientPrefix appends `MSG subject sid ` or `HMSG subject sid `.
-func AppendClientPrefix(dst, subject, sid []byte, withHeader bool) []byte {
+func AppendClientPrefix(dst, subject []byte, sid string, withHeader bool) []byte {
 	if withHeader {
 		dst = append(dst, "HMSG "...)
 	} else {
@@ -229,7 +229,7 @@ const (
 
 // AppendNoResponders appends the whole message that tells a requester at once that nobody
 // listens on subject (client-protocol 10). sid is its own subscription on the reply.
-func AppendNoResponders(dst, reply, sid, subject []byte) []byte {
+func AppendNoResponders(dst, reply []byte, sid string, subject []byte) []byte {
 	n := noRespondersFixed + len(subject)
 	dst = AppendClientMsg(dst, reply, sid, nil, n, n)
 	dst = append(dst, noRespondersStart...)

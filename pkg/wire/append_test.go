@@ -36,10 +36,10 @@ func b(s string) []byte {
 func TestAppendedLines(t *testing.T) {
 	q := [][]byte{b("q1"), b("q2")}
 	for _, tc := range []struct{ got, want string }{
-		{string(AppendClientMsg(nil, b("foo"), b("1"), nil, 0, 5)), "MSG foo 1 5\r\n"},
-		{string(AppendClientMsg(nil, b("foo"), b("1"), b("r.1"), 0, 0)), "MSG foo 1 r.1 0\r\n"},
-		{string(AppendClientMsg(nil, b("foo"), b("1"), nil, 12, 17)), "HMSG foo 1 12 17\r\n"},
-		{string(AppendClientMsg(nil, b("foo"), b("1"), b("r.1"), 12, 17)), "HMSG foo 1 r.1 12 17\r\n"},
+		{string(AppendClientMsg(nil, b("foo"), "1", nil, 0, 5)), "MSG foo 1 5\r\n"},
+		{string(AppendClientMsg(nil, b("foo"), "1", b("r.1"), 0, 0)), "MSG foo 1 r.1 0\r\n"},
+		{string(AppendClientMsg(nil, b("foo"), "1", nil, 12, 17)), "HMSG foo 1 12 17\r\n"},
+		{string(AppendClientMsg(nil, b("foo"), "1", b("r.1"), 12, 17)), "HMSG foo 1 r.1 12 17\r\n"},
 		{string(AppendRouteMsg(nil, nil, b("A"), b("foo"), nil, nil, 0, 2)), "RMSG A foo 2\r\n"},
 		{string(AppendRouteMsg(nil, nil, nil, b("foo"), b("r"), nil, 0, 2)), "RMSG foo r 2\r\n"},
 		{string(AppendRouteMsg(nil, nil, b("A"), b("foo"), nil, q[:1], 0, 5)), "RMSG A foo | q1 5\r\n"},
@@ -61,7 +61,7 @@ func TestAppendedLines(t *testing.T) {
 		{string(AppendAccount(nil, true, b("A"))), "A+ A\r\n"},
 		{string(AppendAccount(nil, false, b("A"))), "A- A\r\n"},
 		{string(AppendErr(nil, TextInvalidSubject)), "-ERR 'Invalid Subject'\r\n"},
-		{string(AppendNoResponders(nil, b("r.1"), b("7"), b("nobody"))), "HMSG r.1 7 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\n"},
+		{string(AppendNoResponders(nil, b("r.1"), "7", b("nobody"))), "HMSG r.1 7 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\n"},
 	} {
 		if tc.got != tc.want {
 			t.Errorf("got %q, want %q", tc.got, tc.want)
@@ -238,13 +238,13 @@ func TestMessagePathDoesNotAllocate(t *testing.T) {
 		}
 	}
 	for name, f := range map[string]func(){
-		"client":        func() { buf = AppendClientMsg(buf[:0], subject, sid, reply, 12, 1024) },
+		"client":        func() { buf = AppendClientMsg(buf[:0], subject, "12", reply, 12, 1024) },
 		"route":         func() { buf = AppendRouteMsg(buf[:0], origin, account, subject, reply, groups, 12, 1024) },
 		"gateway":       func() { buf = AppendGatewayMsg(buf[:0], account, subject, reply, groups, 12, 1024) },
 		"leaf":          func() { buf = AppendLeafMsg(buf[:0], subject, reply, groups, 12, 1024) },
 		"targeted":      func() { buf = AppendTargetedMsg(buf[:0], origin, account, subject, reply, groups, 12, 1024) },
 		"interest":      func() { buf = AppendInterest(buf[:0], VerbLeafAdd, origin, account, subject, sid, 3) },
-		"no responders": func() { buf = AppendNoResponders(buf[:0], reply, sid, subject) },
+		"no responders": func() { buf = AppendNoResponders(buf[:0], reply, "12", subject) },
 		"error":         func() { buf = AppendErr(buf[:0], TextStale) },
 		"gateway reply": func() { buf = AppendGatewayReply(buf[:0], "NUmM6c", "A05KOF", reply) },
 		"deliver reply": func() { buf = AppendDeliverReply(buf[:0], reply, subject) },

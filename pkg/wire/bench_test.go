@@ -65,16 +65,16 @@ func BenchmarkParseLmsg(b *testing.B) {
 }
 
 func BenchmarkAppendClientMsg(b *testing.B) {
-	subject, sid := []byte("bench.subject"), []byte("12")
+	subject := []byte("bench.subject")
 	buf := make([]byte, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = AppendClientMsg(buf[:0], subject, sid, nil, 0, 128)
+		buf = AppendClientMsg(buf[:0], subject, "12", nil, 0, 128)
 	}
 }
 
 func BenchmarkAppendClientTail(b *testing.B) {
-	prefix := AppendClientPrefix(nil, []byte("bench.subject"), []byte("12"), false)
+	prefix := AppendClientPrefix(nil, []byte("bench.subject"), "12", false)
 	buf := make([]byte, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {
