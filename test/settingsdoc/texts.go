@@ -387,7 +387,7 @@ var texts = map[string]text{
 	"monitor.metrics.enabled":     {means: "metrics for Prometheus, see [METRICS.md](METRICS.md)"},
 	"monitor.metrics.path":        {means: "where they are, behind the base path"},
 	"monitor.metrics.per_account": {means: "with figures of each account"},
-	"monitor.metrics.compat":      {means: "`exporter` shows the names nats_varz_... and the like besides, as prometheus-nats-exporter makes them of the monitoring endpoints; `gnatsd` the same with gnatsd_ in front"},
+	"monitor.metrics.compat":      {means: "`exporter` shows the names nats_varz_... and the like besides, see [METRICS.md](METRICS.md), as prometheus-nats-exporter makes them of the monitoring endpoints; `gnatsd` the same with gnatsd_ in front"},
 	"monitor.metrics.max_series":  {means: "so many accounts, and so many links of a kind, have figures of their own; the rest is summed up as `other`"},
 
 	"log.level":         {means: "how much is said", def: "info"},

@@ -54,7 +54,6 @@ func (c *Collector) Aliases() []Alias {
 		Routes int    `json:"num_routes"`
 	}{v.ID, v.Name, v.Routes})
 	a.connz(c.r.Figures())
-	a.links(c.r)
 	if m.PerAccount {
 		a.accounts(c.r)
 	}
@@ -178,16 +177,20 @@ func (a *aliases) health(r *monitor.Reports) {
 	a.add("healthz_js_server_only_status", bad(monitor.HealthzOptions{JSServerOnly: true}))
 }
 
-// links adds what /gatewayz and /leafz have of each connection.
-func (a *aliases) links(r *monitor.Reports) {}
-
 // accounts adds what /accstatz has of each account.
 func (a *aliases) accounts(r *monitor.Reports) {
 	list := r.AccountStatz(monitor.AccountStatzOptions{Unused: true}).Accounts
 	for i := range list[:min(len(list), a.most)] {
 		s := &list[i]
-		labels := []string{"account", s.Name}
-		add := func(name string, v float64) { a.add("accstatz_"+name, v, labels...) }
-		add("current_connections", float64(s.Conns))
+		for _, x := range []struct {
+			name string
+			v    int64
+		}{
+			{"current_connections", s.Conns}, {"total_connections", s.TotalConns}, {"subscriptions", int64(s.NumSubs)}, {"leaf_nodes", s.LeafNodes},
+			{"sent_messages", s.Sent.Msgs}, {"sent_bytes", s.Sent.Bytes}, {"received_messages", s.Received.Msgs}, {"received_bytes", s.Received.Bytes},
+			{"slow_consumers", s.SlowConsumers},
+		} {
+			a.add("accstatz_"+x.name, float64(x.v), "account", s.Account)
+		}
 	}
 }

@@ -128,8 +128,10 @@ collects; leafd, to stay small, has those that alerts look at:
 
 const docEnd = `
 With ` + "`monitor.metrics.compat: exporter`" + ` the names that prometheus-nats-exporter makes of the monitoring pages are there
-besides, so that dashboards that were made for it work: ` + "`nats_varz_...`, `nats_connz_...`, `nats_subsz_...`, `nats_routez_...`,\n`nats_gatewayz_...`, `nats_leafz_...`, `nats_accstatz_...` and `nats_healthz_...`" + `. With ` + "`gnatsd`" + ` they begin with gnatsd_, as
-the exporter's do when it is started by hand.
+besides, so that dashboards that were made for it go on: ` + "`nats_varz_*`, `nats_connz_*`, `nats_subsz_*`, `nats_routez_*`,\n`nats_accstatz_*`, `nats_healthz_*`" + `. All are gauges, as there; ` + "`nats_varz_start`" + ` and ` + "`nats_varz_config_load_time`" + ` are in
+milliseconds. Of accounts the first ` + "`max_series`" + ` are shown and no sum of the others. Those of single connections, gateways
+and leaf nodes are not among them; ` + "`banyan_link_*`" + ` has these. With ` + "`compat: gnatsd`" + ` the names begin with gnatsd_, as the
+exporter's do when it is started by hand.
 
 What others have and these do not, and why:
 

@@ -510,6 +510,7 @@ func TestExporterNames(t *testing.T) {
 				"varz_server_name{server_id=\"N\",value=\"hub\"} 1", "varz_max_payload{server_id=\"N\"} ",
 				"connz_num_connections{server_id=\"N\"} 2", "connz_in_msgs{server_id=\"N\"} 3", "connz_pending_bytes{server_id=\"N\"} 3", "connz_subscriptions{server_id=\"N\"} 19",
 				"routez_num_routes{server_id=\"N\"} 2", "subsz_num_subscriptions{server_id=\"N\"} 0", "healthz_status{server_id=\"N\"} 0",
+				"accstatz_current_connections{", "accstatz_received_bytes{", "accstatz_slow_consumers{",
 			} {
 				if !strings.Contains(text, "\n"+prefix+want) {
 					t.Errorf("%s, %s: no %s%s", compat, name, prefix, want)
