@@ -98,6 +98,14 @@ demo: build
 soak:
 	$(GO) test -tags soak -count=1 -timeout 180m -v -run '$(SOAK)' ./test/...
 
+## make chart        the Helm chart: lint, golden files, and its pods as processes (a module of its own, test/helm)
+chart:
+	cd test/helm && $(GO) vet ./... && $(GO) test -timeout 10m ./...
+
+## make chart-files  what the chart has copies of: alerts and dashboard
+chart-files:
+	cp configs/prometheus/alerts.yaml configs/grafana/banyan.json configs/helm/banyan/files/
+
 ## make conformance  the official Go client's own tests: CONFORMANCE=dir [CONFORMANCE_ARGS="-r REGEX test"]
 conformance:
 	@if [ -z "$(CONFORMANCE)" ]; then \
