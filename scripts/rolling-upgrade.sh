@@ -323,7 +323,7 @@ leave() {
 begin() {
 	case $how in
 	local)
-		nohup sh -c "exec $command" </dev/null >>"${pidfile%.pid}.out" 2>&1 4<&- &
+		nohup sh -c "exec $command" </dev/null >>"${pidfile%.pid}.out" 2>&1 3>&- 4<&- &
 		echo $! >"$pidfile"
 		;;
 	systemd) on "$place" "$SYSTEMCTL start $unit" ;;

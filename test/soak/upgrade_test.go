@@ -18,13 +18,14 @@ import (
 // figures into docs/UPGRADES.md.
 func TestUpgrade(t *testing.T) {
 	cfg := rolling.Config{
-		Hubs: setting(t, "SOAK_HUBS", 3), RTT: 10 * time.Millisecond, Rate: setting(t, "SOAK_RATE", 50), Asks: 20, Grace: 3 * time.Second,
+		Hubs: setting(t, "SOAK_HUBS", 3), RTT: 10 * time.Millisecond, Rate: setting(t, "SOAK_RATE", 50), Asks: 20, Grace: 2 * time.Second,
 	}
-	w := rolling.New(t, bins, cfg)
+	versions := []string{"9.9.1", "9.9.2"}
+	w := rolling.New(t, bins, cfg, versions...)
 	var all []*rolling.Outcome
 	for i, way := range []rolling.Way{rolling.Drain, rolling.Term, rolling.Kill} {
 		// Forward, back, and forward again: each version meets the other in every role.
-		o := w.Upgrade(way, []string{"9.9.1", "9.9.2"}[i%2])
+		o := w.Upgrade(way, versions[i%2])
 		all = append(all, o)
 		if way == rolling.Drain {
 			rolling.Check(t, o)

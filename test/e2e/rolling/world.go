@@ -81,10 +81,15 @@ type World struct {
 	fleets  []*fleet
 }
 
-// New starts the servers.
-func New(t testing.TB, bins *procs.Binaries, cfg Config) *World {
+// New starts the servers, and builds their other versions.
+func New(t testing.TB, bins *procs.Binaries, cfg Config, versions ...string) *World {
 	t.Helper()
 	w := &World{Estate: estate.New(t, bins), t: t, cfg: cfg}
+	for _, v := range versions {
+		for _, name := range []string{"hubd", "gwd", "leafd"} {
+			w.BuildVersion(name, v)
+		}
+	}
 	w.Cert("hub", certs.Server|certs.Client)
 	tls := w.TLSBlock("hub")
 	w.regions = w.Regions(
@@ -195,7 +200,7 @@ func (f *fleet) connect(name string, servers []string) client {
 // newFleet connects and subscribes.
 func (w *World) newFleet(kind string) *fleet {
 	w.t.Helper()
-	f := &fleet{w: w, kind: kind, watch: newWatch(), group: newBook(), stop: make(chan struct{})}
+	f := &fleet{w: w, kind: kind, watch: newWatch(), group: newBook("the group"), stop: make(chan struct{})}
 	must := func(err error) {
 		w.t.Helper()
 		if err != nil {
@@ -212,7 +217,7 @@ func (w *World) newFleet(kind string) *fleet {
 				must(service.Subscribe(kind+".service."+r.Name, "service", func(m *nats.Msg) { _ = m.Respond(m.Data) }))
 				worker := f.connect(where+" worker", urls(nodes, k+1))
 				must(worker.Subscribe(everything, "workers", f.group.note))
-				b := newBook()
+				b := newBook(fmt.Sprintf("%s subscriber %d", where, k))
 				group := ""
 				if kind == Advised {
 					group = fmt.Sprintf("only-%s-%s-%d", r.Name, at, k) // of its own
@@ -332,6 +337,9 @@ func (f *fleet) end() *Result {
 	r := &Result{Kind: f.kind, Clients: len(f.all)}
 	for _, c := range f.all {
 		r.Moved += c.Moves()
+	}
+	for _, c := range f.all {
+		c.Close()
 	}
 	f.watch.mu.Lock()
 	r.Ended, r.Cut, r.FirstCut = f.watch.ended, f.watch.cut, f.watch.firstly
