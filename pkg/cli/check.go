@@ -38,6 +38,7 @@ check -c EXE.conf --json | jq -r '.errors[].message'`),
 		config.RegisterFlags(cmd.Flags(), d.Name)
 	}
 	addSwitch(cmd.Flags(), &asJSON, "json", "", "print the findings on stdout as one JSON object")
+	cmd.AddCommand(newCheckHost(exe, d))
 	if d.Access != nil {
 		cmd.AddCommand(d.Access(exe, d.Name))
 	}
