@@ -20,7 +20,6 @@ import (
 // service is what of a compose file's service makes a process.
 type service struct {
 	Command     string
-	Environment map[string]string
 	ReadOnly    bool `yaml:"read_only"`
 	Healthcheck struct{ Test []string }
 }
@@ -88,7 +87,7 @@ func nodes(t *testing.T, names []string) map[string]node {
 func (n node) onLoopback(text string, all map[string]node) string {
 	text = strings.ReplaceAll(text, "0.0.0.0:6222", "127.0.0.1:"+n.routes)
 	for name, other := range all {
-		text = strings.ReplaceAll(text, "nats://"+name+":6222", "nats://127.0.0.1:"+other.routes)
+		text = strings.ReplaceAll(text, "@"+name+":6222", "@127.0.0.1:"+other.routes)
 	}
 	text = strings.ReplaceAll(text, "--http_port 8222", "--monitor-listen 127.0.0.1:"+n.http)
 	return strings.ReplaceAll(text, "127.0.0.1:8222", "127.0.0.1:"+n.http)
@@ -96,7 +95,7 @@ func (n node) onLoopback(text string, all map[string]node) string {
 
 // The three commands of the compose file form a cluster, and its probe says so.
 func TestComposeFile(t *testing.T) {
-	services := composed(t, "../../../configs/compose/compose.yaml", map[string]string{"ROUTE_PASSWORD": "a password of this test"})
+	services := composed(t, "../../../configs/compose/compose.yaml", map[string]string{"ROUTE_PASSWORD": "0123abcd"})
 	names := slices.Sorted(maps.Keys(services))
 	if len(names) != 3 {
 		t.Fatalf("services %q", names)
@@ -122,9 +121,6 @@ func TestComposeFile(t *testing.T) {
 		s, n := services[name], at[name]
 		args := append(strings.Fields(n.onLoopback(s.Command, at)), "-a", "127.0.0.1", "-p", n.client)
 		cmd := exec.CommandContext(ctx, hubd, args...)
-		for key, value := range s.Environment {
-			cmd.Env = append(cmd.Env, key+"="+value)
-		}
 		log := &output{}
 		cmd.Stdout, cmd.Stderr, logs[name] = log, log, log
 		if err := cmd.Start(); err != nil {
@@ -173,8 +169,7 @@ func TestComposeFile(t *testing.T) {
 
 	// Who does not have the password is no member.
 	stranger := nodes(t, []string{"n4"})["n4"]
-	cmd := exec.CommandContext(ctx, hubd, append(strings.Fields(stranger.onLoopback(services["n1"].Command, at)), "-n", "n4", "-a", "127.0.0.1", "-p", stranger.client)...)
-	cmd.Env = []string{"HUBD_CLUSTER_USER=route", "HUBD_CLUSTER_PASSWORD=another"}
+	cmd := exec.CommandContext(ctx, hubd, append(strings.Fields(stranger.onLoopback(strings.ReplaceAll(services["n1"].Command, "0123abcd", "another"), at)), "-n", "n4", "-a", "127.0.0.1", "-p", stranger.client)...)
 	log := &output{}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

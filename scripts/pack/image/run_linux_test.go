@@ -153,7 +153,7 @@ func TestCommandsOfHubd(t *testing.T) {
 	for _, args := range []string{"-js", "-js -sd /data -m 8222"} {
 		t.Run(args, func(t *testing.T) {
 			r := of(root, c, strings.Fields(args)...).start(t)
-			if code := r.exit(); code != 1 || !strings.Contains(r.out.String(), "not supported yet: streams") {
+			if code := r.exit(); code != 1 || !strings.Contains(r.out.String(), "--js: not supported yet") {
 				t.Errorf("exit %d\n%s", code, r.out)
 			}
 		})
@@ -161,7 +161,7 @@ func TestCommandsOfHubd(t *testing.T) {
 
 	// docker run --entrypoint nats-server, and images with a shell: nats-server as an argument.
 	t.Run("nats-server", func(t *testing.T) {
-		k := of(root, c, "-m", "8222")
+		k := of(root, c, "-c", "/config/x.conf")
 		k.Argv[0] = "nats-server"
 		r := k.start(t)
 		r.healthy("hubd")
@@ -170,7 +170,7 @@ func TestCommandsOfHubd(t *testing.T) {
 				t.Errorf("%q: exit %d: %s", argv, code, out)
 			}
 		}
-		r.says("Reload")
+		r.says("Reloaded server configuration")
 		if code, out := r.exec("nats-server", "--signal", "quit"); code != 0 {
 			t.Errorf("exit %d: %s", code, out)
 		}
@@ -234,7 +234,7 @@ func TestImageOfGwd(t *testing.T) {
 	needContainers(t)
 	root, c := unpacked(t, "gwd")
 	r := of(root, c).start(t)
-	if code := r.exit(); code != 1 || !strings.Contains(r.out.String(), "cluster.name") {
+	if code := r.exit(); code != 1 || !strings.Contains(r.out.String(), "gateway has no name") {
 		t.Errorf("exit %d\n%s", code, r.out)
 	}
 	k := of(root, c)
