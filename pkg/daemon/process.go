@@ -370,6 +370,7 @@ func Run(ctx context.Context, cfg *config.Config, warnings []config.Warning, loa
 	for _, w := range slices.Concat(warnings, cfg.Exposed()) {
 		p.Log.Warnf("%s", w)
 	}
+	p.warnOpenFiles(openFileLimit())
 	if err := build(p); err != nil {
 		return err
 	}
