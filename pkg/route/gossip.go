@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -199,7 +198,7 @@ func (c *conn) exportsChanged(now *wire.SubjectPermission) {
 	before, after := filterOf(p.exports), filterOf(now)
 	p.exports = now
 	p.watchMu.Unlock()
-	if before == nil || after != nil && slices.Equal(before.allow, after.allow) && slices.Equal(before.deny, after.deny) {
+	if before == nil || before.same(after) {
 		return
 	}
 	for _, w := range p.announcers() {

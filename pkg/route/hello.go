@@ -252,6 +252,14 @@ func (f *filter) admits(subj []byte) bool {
 	return (len(f.allow) == 0 || covered(f.allow)) && !covered(f.deny)
 }
 
+// same tells whether both admit the same by the same lists.
+func (f *filter) same(o *filter) bool {
+	if f == nil || o == nil {
+		return f == o
+	}
+	return slices.Equal(f.allow, o.allow) && slices.Equal(f.deny, o.deny)
+}
+
 func (f *filter) wire() *wire.SubjectPermission {
 	if f == nil {
 		return nil

@@ -17,6 +17,7 @@ func (s *Service) maxPayload(c *config.Config) int32 {
 // renew has the connections that are there go by next, which is in force already.
 func (s *Service) renew(old, next *state) {
 	permissions := !config.Same(old.Permissions, next.Permissions)
+	more := old.exports != nil && !old.exports.same(next.exports)
 	if permissions {
 		for _, p := range s.peerList() {
 			for _, w := range p.announcers() {
@@ -31,8 +32,10 @@ func (s *Service) renew(old, next *state) {
 		case !ok:
 		case c.keepTo(next):
 			unpinned++
-		case permissions && c.remote.Proto < 1:
-			c.Close(wire.ReasonClientClosed) // it can't be told
+		case permissions && (c.remote.Proto < 1 || more && !c.peer.ours):
+			// It can't be told, or does not reliably announce again what was refused:
+			// reference servers of 2.9 do so in the global account alone.
+			c.Close(wire.ReasonClientClosed)
 		case permissions || old.mode != next.mode:
 			c.renewed.Store(next)
 			c.sendPing() // the PONG is at the latest what the reader comes by for
