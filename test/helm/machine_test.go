@@ -60,6 +60,7 @@ type pod struct {
 	held      []net.Listener
 	cmd       *exec.Cmd
 	log       *logBuffer
+	started   atomic.Bool
 	gone      chan struct{} // closed when the process has ended
 }
 
@@ -293,6 +294,7 @@ func (p *pod) start() {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	p.started.Store(true)
 	go func() {
 		_ = p.cmd.Wait() // the state says how it went
 		close(p.gone)
@@ -407,7 +409,7 @@ func (m *machine) carry(ctx context.Context, from net.Conn, port string, pods []
 	defer from.Close()
 	for i := range pods {
 		p := pods[(turn+i)%len(pods)]
-		if p.cmd == nil || p.probe(p.container.ReadinessProbe) != nil {
+		if !p.started.Load() || p.probe(p.container.ReadinessProbe) != nil {
 			continue
 		}
 		to, err := net.Dial("tcp", p.ports[port])
@@ -418,13 +420,17 @@ func (m *machine) carry(ctx context.Context, from net.Conn, port string, pods []
 		done := make(chan struct{}, 2)
 		for _, way := range [][2]net.Conn{{from, to}, {to, from}} {
 			go func() {
-				_, _ = io.Copy(way[0], way[1]) // whoever ends it ends both
+				_, _ = io.Copy(way[0], way[1]) // what was sent before the end arrives before the end
+				_ = way[0].(*net.TCPConn).CloseWrite()
 				done <- struct{}{}
 			}()
 		}
-		select {
-		case <-done:
-		case <-ctx.Done():
+		for range 2 {
+			select {
+			case <-done:
+			case <-ctx.Done():
+				return
+			}
 		}
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -332,7 +333,9 @@ func leaves(t *testing.T, regions map[string]*cluster) {
 		t.Fatalf("connected to %s", nc.ConnectedUrl())
 	}
 	stop, done := make(chan struct{}), make(chan struct{})
+	end := sync.OnceFunc(func() { close(stop); <-done })
 	steady := sfo.connect(1, sfo.app())
+	defer end()
 	go func() {
 		defer close(done)
 		for {
@@ -382,8 +385,7 @@ func leaves(t *testing.T, regions map[string]*cluster) {
 		t.Errorf("gwd ended with %d", code)
 	}
 	ask(t, nc, "who.ams", "ams")
-	close(stop)
-	<-done
+	end()
 	t.Logf("%d requests meanwhile, %d had to be repeated", asked.Load(), repeated.Load())
 	if failed.Load() > 0 || repeated.Load() > 3 || asked.Load() == 0 {
 		t.Errorf("%d of %d requests had to be repeated and %d failed twice", repeated.Load(), asked.Load(), failed.Load())
