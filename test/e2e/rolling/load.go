@@ -137,15 +137,12 @@ func (a *asked) note(from, subject string, began time.Time, err error) {
 	}
 }
 
-func (a *asked) failed() int { return a.noResponders + a.timeouts + a.others }
-
 // watch records whether a client was told before its connection ended.
 type watch struct {
 	mu      sync.Mutex
 	told    map[*nats.Conn]bool
 	cut     int // ended without a word
 	ended   int // ended by the server at all
-	moved   int
 	firstly string
 }
 

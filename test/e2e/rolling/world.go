@@ -78,7 +78,6 @@ type World struct {
 	cfg     Config
 	regions []*estate.Region
 	edges   [][]*estate.Node // by region
-	fleets  []*fleet
 }
 
 // New starts the servers, and builds their other versions.
