@@ -7,14 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
+
+	"github.com/banyanmq/banyan/pkg/process"
 )
 
 // writePid writes our process id: digits only, no newline (config-cli 9). It
 // returns what the file held if that is the id of a process that runs.
 func writePid(file string) (former []byte, err error) {
 	if b, err := os.ReadFile(file); err == nil {
-		if pid, err := strconv.Atoi(string(b)); err == nil && pid > 0 && pid != os.Getpid() && syscall.Kill(pid, 0) == nil {
+		if pid, err := strconv.Atoi(string(b)); err == nil && pid > 0 && pid != os.Getpid() && process.Exists(pid) {
 			former = b
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/banyanmq/banyan/pkg/process"
 )
 
 // catchSignals begins before anything is started: whoever reads the pid file
@@ -13,7 +15,9 @@ import (
 // who interrupts twice does not want to wait.
 func catchSignals() (<-chan os.Signal, func()) {
 	sig := make(chan os.Signal, 8)
-	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP)
+	for _, s := range process.Signals() {
+		signal.Notify(sig, s)
+	}
 	return sig, func() { signal.Stop(sig) }
 }
 
@@ -60,9 +64,9 @@ func (p *Process) serve(ctx context.Context, sig <-chan os.Signal) {
 					return
 				}
 				drain()
-			case syscall.SIGUSR2:
+			case process.Drain:
 				drain()
-			case syscall.SIGUSR1:
+			case process.Reopen:
 				if err := p.log.Reopen(); err != nil {
 					p.Log.Errorf("Reopening the log: %v", err)
 				}

@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -33,11 +32,10 @@ func (u *usage) percent(start time.Time) float64 {
 	if wall < usageGap && u.used > 0 {
 		return u.last
 	}
-	var ru syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &ru) != nil || wall <= 0 {
+	used := ProcessorTime()
+	if used == 0 || wall <= 0 {
 		return u.last
 	}
-	used := time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 	u.last = math.Round(1000*float64(used-u.used)/float64(wall)) / 10
 	u.at, u.used = now, used
 	return u.last
@@ -68,13 +66,4 @@ func Uptime(d time.Duration) string {
 		}
 	}
 	return string(b)
-}
-
-// ProcessorTime is how long the process has used processors.
-func ProcessorTime() time.Duration {
-	var ru syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &ru) != nil {
-		return 0
-	}
-	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }

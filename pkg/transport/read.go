@@ -92,7 +92,7 @@ func (c *Conn) receive() (bool, error) {
 		if !c.readable(uintptr(c.fd)) {
 			return false, nil
 		}
-	} else if err := c.raw.Read(c.rread); err != nil {
+	} else if err := c.onReadable(c.rread); err != nil {
 		return false, err
 	}
 	if c.rn > 0 {
@@ -130,7 +130,7 @@ func (c *Conn) readable(fd uintptr) bool {
 	}
 	there := true
 	for {
-		n, err := syscall.Read(int(fd), buf[len(buf):cap(buf)])
+		n, err := c.sysRead(fd, buf[len(buf):cap(buf)])
 		if err == syscall.EINTR {
 			continue
 		}

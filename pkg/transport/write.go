@@ -255,7 +255,7 @@ func (c *Conn) writeWire(f func(fd uintptr) bool) error {
 		if c.fd >= 0 {
 			c.writeSome(uintptr(c.fd))
 		} else {
-			err = c.raw.Write(f)
+			err = c.onWritable(f)
 		}
 		if c.wn > 0 {
 			c.wrote(c.wn)
@@ -287,12 +287,6 @@ func (c *Conn) wrote(n int) {
 	c.account(-n)
 }
 
-// tryWrite makes one attempt.
-func (c *Conn) tryWrite(fd uintptr) bool {
-	c.writeSome(fd)
-	return true
-}
-
 // blockWrite makes attempts until the chunk is out.
 func (c *Conn) blockWrite(fd uintptr) bool {
 	c.writeSome(fd)
@@ -305,7 +299,7 @@ func (c *Conn) blockWrite(fd uintptr) bool {
 
 func (c *Conn) writeSome(fd uintptr) {
 	for c.wn < len(c.wbuf) {
-		n, err := syscall.Write(int(fd), c.wbuf[c.wn:])
+		n, err := c.sysWrite(fd, c.wbuf[c.wn:])
 		if n > 0 {
 			c.wn += n
 		}

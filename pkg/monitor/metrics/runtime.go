@@ -3,7 +3,6 @@ package metrics
 import (
 	"os"
 	"runtime/metrics"
-	"syscall"
 
 	"github.com/banyanmq/banyan/pkg/monitor"
 )
@@ -48,10 +47,4 @@ func openFiles() (float64, bool) {
 	defer d.Close()
 	names, err := d.Readdirnames(-1)
 	return float64(len(names) - 1), err == nil && len(names) > 0
-}
-
-func maxFiles() (float64, bool) {
-	var l syscall.Rlimit
-	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l)
-	return float64(l.Cur), err == nil
 }
