@@ -54,6 +54,13 @@ archive() {
 	cp -R "$DIST/build/docs/$1/." "$stage/"
 	cp LICENSE README.md CHANGELOG.md "$stage/"
 	cp "configs/sfo/$1.yaml" "$stage/config/$1.yaml"
+	case $2 in linux/*) # what install.sh looks for beside itself
+		mkdir -p "$stage/systemd" "$stage/debian"
+		cp scripts/install.sh "$stage/"
+		cp "configs/systemd/$1.service" "$stage/systemd/"
+		cp "configs/debian/$1.yaml" "configs/debian/$1.default" "$stage/debian/"
+		;;
+	esac
 	pack notices -daemon "$1" -binary "$stage/$exe" -out "$stage/THIRD-PARTY-LICENSES.txt"
 	pack sbom -daemon "$1" -binary "$stage/$exe" -out "$OUT/$name.cdx.json"
 	pack archive -out "$OUT/$name.$kind" "$stage"
