@@ -71,12 +71,9 @@ func (o *outlet) Flush() { o.link.Load().Flush() }
 // TraceEnd implements broker.TraceSink.
 func (o *outlet) TraceEnd(m *broker.Msg) broker.TraceEnd { return o.link.Load().TraceEnd(m) }
 
-// Denies tells a trace whether the link may not carry a message.
+// Denies implements broker.Denier.
 func (o *outlet) Denies(m *broker.Msg, plain bool, groups [][]byte) bool {
-	d, ok := any(o.link.Load()).(interface {
-		Denies(m *broker.Msg, plain bool, groups [][]byte) bool
-	})
-	return ok && d.Denies(m, plain, groups)
+	return o.link.Load().Denies(m, plain, groups)
 }
 
 // hold makes messages wait. full is closed when no more can.
