@@ -29,6 +29,7 @@ func throwAway(t *testing.T) {
 	}
 	tool(t, "dpkg", "dpkg")
 	tool(t, "runuser", "util-linux")
+	t.Parallel() // each has a root, processes and ports of its own
 	dir := t.TempDir()
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), "TEST_INSIDE="+dir, "TEST_SHARED="+filepath.Dir(shared.debs), "TEST_ARCH="+arch())
