@@ -408,7 +408,7 @@ var texts = map[string]text{
 	"lifecycle.pid_file":      {means: "file to write the process id to"},
 	"lifecycle.ports_dir":     {means: "directory for NAME_PID.ports, a JSON file with the addresses of all listeners"},
 	"lifecycle.drain":         {means: "time over which SIGUSR2 (lame duck) sends clients away; at least 30s"},
-	"lifecycle.drain_grace":   {means: "before that, to let them hear of it"},
+	"lifecycle.drain_grace":   {means: "the first part of it, in which nobody is closed: time to hear of it and to move"},
 	"reload.watch":            {means: "reload when a file that the settings were read from changes"},
 	"lifecycle.drain_on_term": {means: "SIGTERM does the same as SIGUSR2"},
 
