@@ -107,11 +107,11 @@ func (c *conn) DeliverBatch(ms []broker.Msg, s *broker.Sub, mixed bool) (n int) 
 			b = append(b, wire.CRLF...)
 			n++
 		}
-		if n == had {
-			c.t.Cancel()
+		if n > had {
+			c.t.Commit(b)
+		} else if c.t.Cancel(); !mixed {
 			return n
 		}
-		c.t.Commit(b)
 		ms = ms[k:]
 	}
 	return n

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/config"
 )
 
 // numbers reads n messages and checks that the bodies are numbers that only go up.
@@ -243,4 +244,30 @@ func TestRepliesFromServers(t *testing.T) {
 		in.Flush()
 		c.expect(row.line + "x\r\n")
 	}
+}
+
+// TestBatchWithDenied: of messages that go to one subscription together, those that its user may not get are left out,
+// however many they are, and the others come.
+func TestBatchWithDenied(t *testing.T) {
+	h := startHub(t, func(c *config.Config) {
+		c.Auth.NoAuthUser = "n"
+		c.Auth.Users = []config.User{
+			{Name: "n", Account: "$G"},
+			{Name: "p", Password: "p", Account: "$G", Permissions: &config.Permissions{
+				Subscribe: config.SubjectPermission{Deny: []string{"foo.no"}},
+			}},
+		}
+	})
+	sub := h.ready(t, `"user":"p","pass":"p"`)
+	sub.ask("SUB foo.> 1\r\n", "")
+	pub := loops(t, h, 1, quiet)[0]
+	var block []byte
+	for _, m := range []struct {
+		subject string
+		n, size int
+	}{{"foo.no", 1, 3 * batchRoom}, {"foo.a", 1, 1}, {"foo.no", 300, 100}, {"foo.b", 1, 1}} {
+		block = append(block, pubs(m.n, m.size, m.subject)...)
+	}
+	pub.block(block)
+	sub.expect("MSG foo.a 1 1\r\nx\r\nMSG foo.b 1 1\r\nx\r\n")
 }

@@ -39,22 +39,30 @@ type mapping struct{ from, to uintptr }
 func cleanMappings(smaps io.Reader, file string) []mapping {
 	var out []mapping
 	var at mapping
-	ours := false
+	ours, clean := false, false
 	lines := bufio.NewScanner(smaps)
 	for lines.Scan() {
 		line := lines.Bytes()
 		if m, perms, path, ok := mappingLine(line); ok {
-			at, ours = m, path == file && len(perms) == 4 && perms[0] == 'r' && perms[1] == '-' && perms[3] == 'p'
+			at, clean = m, false
+			ours = path == file && len(perms) == 4 && perms[0] == 'r' && perms[1] == '-' && perms[3] == 'p'
 			continue
 		}
-		if value, ok := bytes.CutPrefix(line, []byte("Anonymous:")); ok && ours {
-			if fields := bytes.Fields(value); len(fields) > 0 && string(fields[0]) == "0" {
-				out = append(out, at)
-			}
-			ours = false
+		// A page that has become the process's own is anonymous, or swapped out: that line comes later.
+		if value, ok := bytes.CutPrefix(line, []byte("Anonymous:")); ok {
+			clean = isZero(value)
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Swap:")); ok && ours && clean && isZero(value) {
+			out = append(out, at)
 		}
 	}
 	return out
+}
+
+// isZero tells whether "0 kB" is what stands there.
+func isZero(value []byte) bool {
+	fields := bytes.Fields(value)
+	return len(fields) > 0 && string(fields[0]) == "0"
 }
 
 // mappingLine takes apart "from-to perms offset device inode path".

@@ -82,6 +82,7 @@ type Conn struct {
 	onLoop  bool
 	more    bool     // step has left something of what was read
 	need    int      // what the handler asked for
+	refused bool     // it returned an error: what it had of the block it must not get again
 	rbuf    []byte   // bytes read and not consumed; nil while idle
 	stages  []*stage // between the socket and rbuf, lowest first
 	rdst    *[]byte  // where receive puts what it reads
@@ -249,7 +250,8 @@ func (c *Conn) Finish(cause error, limit time.Duration) {
 
 // FinishServing is Finish that goes on to give input to the handler of Run, until
 // the peer, which sees the end of what we send, has closed its side too, or for at
-// most linger. What the peer had sent by then is not lost.
+// most linger. What the peer had sent by then is not lost. A handler that has ended the
+// connection itself, by an error, gets nothing more.
 func (c *Conn) FinishServing(cause error, limit, linger time.Duration) {
 	c.finish(cause, limit, func() { c.serveRest(linger) })
 }
@@ -315,6 +317,10 @@ func (c *Conn) discard(limit time.Duration) {
 
 // serveRest handles what was read, and is still to come, until the peer has closed.
 func (c *Conn) serveRest(limit time.Duration) {
+	if c.handler == nil || c.refused {
+		c.discard(min(limit, lingerLimit))
+		return
+	}
 	c.nc.SetReadDeadline(time.Now().Add(limit))
 	for c.handle() == nil {
 		more, err := c.advance()

@@ -1,6 +1,10 @@
 package transport
 
-import "testing"
+import (
+	"errors"
+	"testing"
+	"time"
+)
 
 // begun handles words of four bytes.
 type begun struct{}
@@ -84,4 +88,27 @@ func TestFullRecords(t *testing.T) {
 	}
 	b.Interrupt()
 	<-served
+}
+
+// TestRefusedIsNotServed: a handler that ended the connection by an error does not get the same block once more.
+func TestRefusedIsNotServed(t *testing.T) {
+	a, b := pair(t, Options{}, Options{})
+	calls := 0
+	b.WriteFlush(frame([]byte("word")))
+	if err := a.Serve(&frames{on: func([]byte) error { calls++; return errDone }}); !errors.Is(err, errDone) {
+		t.Fatalf("Serve: %v", err)
+	}
+	go b.Close()
+	a.FinishServing(nil, time.Second, time.Second)
+	if calls != 1 {
+		t.Errorf("the handler was called %d times", calls)
+	}
+	// One that never served has no handler.
+	c, d := pair(t, Options{}, Options{})
+	d.WriteFlush(frame([]byte("word")))
+	if _, err := c.Peek(1, time.Now().Add(5*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	go d.Close()
+	c.FinishServing(nil, time.Second, time.Second)
 }

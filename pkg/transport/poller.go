@@ -83,6 +83,7 @@ func (c *Conn) handle() error {
 	}
 	n, need, err := c.handler.HandleBlock(c.rbuf)
 	if err != nil && err != ErrMayBlock {
+		c.refused = true
 		return err
 	}
 	c.need = need
