@@ -91,7 +91,7 @@ func (r *runner) scenario(sc *scenario) result {
 		res.Failure = err.Error()
 		res.Wrong = errors.As(err, &bad)
 	}
-	res.conclude(sc, len(r.sides) == 2 && r.sides[0].Exe == r.sides[1].Exe)
+	res.conclude(sc, len(r.sides) == 2 && r.sides[0].Version == r.sides[1].Version)
 	return res
 }
 
@@ -292,7 +292,7 @@ func (res *result) over(figure, side, other string) spread {
 func (res *result) ratio(figure, other string) spread { return res.over(figure, res.Sides[0], other) }
 
 // conclude computes the ratios and says what they mean.
-// same: both sides are one binary, and goals mean nothing.
+// same: both sides are one server, perhaps built in two ways, and goals mean nothing.
 func (res *result) conclude(sc *scenario, same bool) {
 	var others []float64
 	for _, runs := range res.Runs {
