@@ -125,7 +125,7 @@ func TestCopies(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, c := range []struct{ name, values, want string }{
 		// typing errors
-		{"top", "hubd: {}", "additional properties 'hubd' not allowed"},
+		{"top", "hubs: {}", "additional properties 'hubs' not allowed"},
 		{"block", "config: {clutser: {enabled: true}}", "at '/config': additional properties 'clutser' not allowed"},
 		{"key", "config: {cluster: {replica: 5}}", "at '/config/cluster': additional properties 'replica' not allowed"},
 		{"tls", "config: {nats: {tls: {secret: x}}}", "at '/config/nats/tls': additional properties 'secret' not allowed"},
@@ -152,6 +152,12 @@ func TestRefused(t *testing.T) {
 		{"names differ", "config: {cluster: {name: sfo}, gateway: {enabled: true, name: ams, advertise: 'a:7222', remotes: [{name: sgp, urls: ['nats://a:7222']}]}}", "config.gateway.name ams and config.cluster.name sfo have to be equal"},
 		{"pod names", "config: {gateway: {enabled: true, advertise: '$(POD_NAME).x:7222', remotes: [{name: sgp, urls: ['nats://a:7222']}]}}", "set gwd.kind: StatefulSet"},
 		{"gateway alone", "config: {cluster: {enabled: false}, gateway: {enabled: true}}", "gwd joins the hubs by routes"},
+		{"host port without an address", "config: {gateway: {enabled: true, remotes: [{name: ams, urls: ['nats://a:7222']}]}}\ngwd: {container: {hostPort: {enabled: true}}}", "under which host:port do other regions reach this one?"},
+		{"hubless gateway", "hubd: {enabled: false}\nconfig: {gateway: {enabled: true, advertise: 'a:7222', remotes: [{name: ams, urls: ['nats://a:7222']}]}}", "config.gateway.enabled wants hubd.enabled"},
+		{"nothing", "hubd: {enabled: false}", "without hubs there is only leafd"},
+		{"leafd without any hubs", "hubd: {enabled: false}\nconfig: {leafnodes: {enabled: true}}\nleafd: {enabled: true}", "leafd.upstreams: which hubs are to be dialed?"},
+		{"leafd without authority", "config: {leafnodes: {enabled: true, tls: {enabled: true, secretName: t}}}\nleafd: {enabled: true}", "leafd wants tlsCA"},
+		{"metrics without authority", "config: {nats: {tls: {enabled: true, secretName: t}}, monitor: {tls: {enabled: true}}}\nmetrics: {podMonitor: {enabled: true}}", "metrics with config.monitor.tls.enabled wants tlsCA"},
 		{"leafd without hubs", "leafd: {enabled: true}", "leafd.upstreams: which hubs are to be dialed?"},
 		{"short drain", "drain: {duration: 10s}", "drain.duration: 10s is too short, 30s is the least"},
 		{"long grace", "drain: {duration: 30s, grace: 1m}", "drain.grace: 1m has to be below drain.duration"},
@@ -161,6 +167,9 @@ func TestRefused(t *testing.T) {
 		// secrets in ConfigMaps
 		{"password", "config: {merge: {accounts: {APP: {users: [{user: app, password: s3cret}]}}}}", "a secret would stand in a ConfigMap in clear:\n  accounts.APP.users[0].password"},
 		{"token", "config: {merge: {authorization: {token: s3cret}}}", "authorization.token"},
+		{"number", "config: {merge: {accounts: {APP: {users: [{user: app, password: 12345678}]}}}}", "accounts.APP.users[0].password"},
+		{"leafd's number", "leafd: {enabled: true, upstreams: [{urls: ['nats://h:7422']}], config: {auth: {token: 1234}}}", "leafd.yaml.auth.token"},
+		{"token in a URL", "config: {leafnodes: {merge: {remotes: [{urls: ['nats://T0KEN@h:7422']}]}}}", "leafnodes.remotes[0].urls[0]"},
 		{"url", "config: {leafnodes: {merge: {remotes: [{urls: ['nats://u:p@h:7422']}]}}}", "leafnodes.remotes[0].urls[0]"},
 		{"gwd's", "config: {gateway: {enabled: true, advertise: 'a:7222', remotes: [{name: sgp, urls: ['nats://a:7222']}]}}\ngwd: {config: {gateway: {user: g, password: s3cret}}}", "gwd.yaml.gateway.password"},
 	} {

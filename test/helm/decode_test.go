@@ -96,6 +96,8 @@ type endpoint struct {
 	Relabelings []struct {
 		SourceLabels []string `json:"sourceLabels"`
 		TargetLabel  string   `json:"targetLabel"`
+		Regex        string   `json:"regex"`
+		Action       string   `json:"action"`
 	} `json:"relabelings"`
 }
 

@@ -18,11 +18,17 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// TestInvariants holds of every set what has to hold of all.
+// TestInvariants holds of every set what has to hold of all, and of its names when the release's is as long as Helm allows.
 func TestInvariants(t *testing.T) {
+	long := strings.Repeat("x", 53)
 	for _, s := range sets(t) {
 		t.Run(s.name, func(t *testing.T) {
-			r, err := render("banyan", s.values)
+			r, err := render(long, s.values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			(&checker{T: t, rendered: r}).names()
+			r, err = render("banyan", s.values)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,6 +65,15 @@ func (c *checker) names() {
 		seen[key] = true
 		for _, e := range validation.IsDNS1123Subdomain(o.name) {
 			c.Errorf("%s: %s", key, e)
+		}
+		if o.kind == "Service" {
+			for _, e := range validation.IsDNS1035Label(o.name) {
+				c.Errorf("%s: %s", key, e)
+			}
+		}
+		// its pods have a label with its name and a hash
+		if o.kind == "StatefulSet" && len(o.name) > 52 {
+			c.Errorf("%s has %d characters, pods can only be made with 52", key, len(o.name))
 		}
 	}
 	for _, w := range c.workloads() {

@@ -1,3 +1,8 @@
+{{/* The host that other regions dial, without brackets. */}}
+{{- define "banyan.gwd.host" -}}
+{{ regexReplaceAll ":[0-9]+$" .Values.config.gateway.advertise "" | trimPrefix "[" | trimSuffix "]" }}
+{{- end }}
+
 {{/* gwd.yaml as JSON, after all merges. */}}
 {{- define "banyan.gwd.config" -}}
 {{- $c := .Values.config -}}

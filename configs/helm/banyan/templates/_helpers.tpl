@@ -4,14 +4,15 @@
 {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{/* Names of a StatefulSet may have 52 characters, those of a Service 63: there has to be room for -gwd and for -leafd-metrics. */}}
 {{- define "banyan.fullname" -}}
 {{- $name := .Values.nameOverride | default .Chart.Name -}}
 {{- if .Values.fullnameOverride -}}
-{{ .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{ .Values.fullnameOverride | trunc 48 | trimSuffix "-" }}
 {{- else if contains $name .Release.Name -}}
-{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{ .Release.Name | trunc 48 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name $name | trunc 48 | trimSuffix "-" }}
 {{- end -}}
 {{- end }}
 
@@ -350,8 +351,10 @@ affinity:
 {{- if kindIs "map" .node -}}
   {{- range $k, $v := .node -}}
     {{- $p := printf "%s.%s" $.path $k | trimPrefix "." -}}
-    {{- if and (kindIs "string" $v) (has (lower $k) (list "pass" "password" "token" "monitor_token" "seed")) -}}
-      {{- if and $v (not (hasPrefix "<<" $v)) (not (hasPrefix "$2" $v)) }}{{ $p }}{{ "\n" }}{{ end -}}
+    {{- if and (not (has (kindOf $v) (list "map" "slice" "invalid"))) (has (lower $k) (list "pass" "password" "token" "monitor_token" "seed")) -}}
+      {{- /* a password of digits alone is a number by now */ -}}
+      {{- $text := toString $v -}}
+      {{- if and $text (not (hasPrefix "<<" $text)) (not (hasPrefix "$2" $text)) }}{{ $p }}{{ "\n" }}{{ end -}}
     {{- else -}}
       {{- include "banyan.clear" (dict "node" $v "path" $p) -}}
     {{- end -}}
@@ -359,6 +362,6 @@ affinity:
 {{- else if kindIs "slice" .node -}}
   {{- range $i, $v := .node }}{{ include "banyan.clear" (dict "node" $v "path" (printf "%s[%d]" $.path $i)) }}{{ end -}}
 {{- else if kindIs "string" .node -}}
-  {{- if regexMatch "(://[^/@\\s:]*:[^/@\\s]+@)|(^S[UACONX][A-Z2-7]{56}$)|(-----BEGIN [A-Z ]*(PRIVATE KEY|NKEY SEED)-----)" .node }}{{ .path }}{{ "\n" }}{{ end -}}
+  {{- if regexMatch "(://([^/@\\s:]+|[^/@\\s:]*:[^/@\\s]+)@)|(^S[UACONX][A-Z2-7]{56}$)|(-----BEGIN [A-Z ]*(PRIVATE KEY|NKEY SEED)-----)" .node }}{{ .path }}{{ "\n" }}{{ end -}}
 {{- end -}}
 {{- end }}

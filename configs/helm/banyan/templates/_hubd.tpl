@@ -255,6 +255,15 @@ volumeMounts:
   - name: {{ .name }}
     mountPath: {{ .path }}
   {{- end }}
+  {{- if include "banyan.hubd.scratch" . }}
+  - name: resolver
+    mountPath: {{ $c.resolver.dir }}
+  {{- end }}
+{{- end }}
+
+{{/* scratch: whether accounts are kept for the life of a pod only; other pods bring them back. The root file system is read-only. */}}
+{{- define "banyan.hubd.scratch" -}}
+{{- if and .Values.config.resolver.enabled (not .Values.config.resolver.pvc.enabled) }}true{{ end -}}
 {{- end }}
 
 {{- define "banyan.hubd.pod" -}}
@@ -283,6 +292,10 @@ spec:
   volumes:
     - name: run
       emptyDir: {}
+    {{- if include "banyan.hubd.scratch" . }}
+    - name: resolver
+      emptyDir: {}
+    {{- end }}
     {{- include "banyan.volumes" (include "banyan.hubd.mounts" . | fromJsonArray) | nindent 4 }}
 {{- end }}
 

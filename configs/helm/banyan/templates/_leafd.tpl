@@ -64,6 +64,7 @@
 {{- $m := list (dict "name" "leafd-config" "path" "/etc/banyan/leafd" "configMap" (printf "%s-config" (include "banyan.leafd.name" .))) -}}
 {{- if include "banyan.leafd.asks" . }}{{ $m = append $m (dict "name" "leafd-clients" "path" "/etc/banyan/clients" "secret" (include "banyan.leafd.clients.secret" .)) }}{{ end -}}
 {{- if .Values.tlsCA.enabled }}{{ $m = append $m (include "banyan.mount.ca" . | fromJson) }}{{ end -}}
+{{- with .Values.config.monitor.tokenSecret.name }}{{ $m = append $m (dict "name" "monitor-token" "path" "/etc/banyan/monitor" "secret" .) }}{{ end -}}
 {{- range $i, $r := $v.upstreams -}}
 {{- $m = concat $m (include "banyan.mounts.remote" (dict "remote" $r "index" $i) | fromJsonArray) -}}
 {{- end -}}
@@ -107,6 +108,12 @@ env:
   {{- if include "banyan.leafd.asks" . }}
   - name: LEAFD_AUTH_USER
     valueFrom: {secretKeyRef: {name: {{ include "banyan.leafd.clients.secret" . }}, key: {{ $v.auth.userKey }}}}
+  {{- end }}
+  {{- with $c.monitor.tokenSecret }}
+  {{- if .name }}
+  - name: LEAFD_MONITOR_AUTH_TOKEN_FILE
+    value: /etc/banyan/monitor/{{ .key }}
+  {{- end }}
   {{- end }}
   {{- include "banyan.env" $v.container.env | nindent 2 }}
 {{- with $v.container.resources }}

@@ -13,6 +13,7 @@
 {{- if and $c.cluster.routeURLs.password $c.cluster.routeURLs.secretName }}{{ fail "config.cluster.routeURLs: password and secretName exclude each other" }}{{ end -}}
 {{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}{{ fail "metrics: podMonitor and serviceMonitor would scrape everything twice; enable one of them" }}{{ end -}}
 {{- if and (or .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled) (not $c.monitor.enabled) }}{{ fail "metrics wants config.monitor.enabled: /metrics is served there" }}{{ end -}}
+{{- if and $c.monitor.tls.enabled (or .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled) (not .Values.tlsCA.enabled) }}{{ fail "metrics with config.monitor.tls.enabled wants tlsCA: Prometheus has to verify the certificates" }}{{ end -}}
 {{- if and $c.monitor.tls.enabled (not $c.nats.tls.enabled) }}{{ fail "config.monitor.tls.enabled wants config.nats.tls.enabled, whose certificate it shows" }}{{ end -}}
 {{- if and $c.monitor.tls.enabled $c.gateway.enabled (not $c.gateway.tls.enabled) (not $c.cluster.tls.enabled) }}{{ fail "config.monitor.tls.enabled wants config.gateway.tls.enabled or config.cluster.tls.enabled, whose certificate gwd shows" }}{{ end -}}
 {{- with $c.websocket.ingress -}}
@@ -29,12 +30,17 @@
 {{- $own := $c.gateway.name | default (include "banyan.cluster.name" .) -}}
 {{- if ne $own (include "banyan.cluster.name" .) }}{{ fail (printf "config.gateway.name %s and config.cluster.name %s have to be equal" $own (include "banyan.cluster.name" .)) }}{{ end -}}
 {{- if and (eq (len $names) 1) (has $own $names) }}{{ fail (printf "config.gateway.remotes: %s is this region itself; name the others too" $own) }}{{ end -}}
-{{- if and (not $c.gateway.advertise) (ne .Values.gwd.service.type "ClusterIP") (not .Values.gwd.container.hostPort.enabled) -}}
+{{- if and (not $c.gateway.advertise) (or .Values.gwd.container.hostPort.enabled (ne .Values.gwd.service.type "ClusterIP")) -}}
 {{- fail "config.gateway.advertise: under which host:port do other regions reach this one? Without it they are told the addresses of pods. $(HOST_IP) and $(POD_NAME) may stand in it." -}}
 {{- end -}}
 {{- if and (eq .Values.gwd.kind "Deployment") (contains "$(POD_NAME)" $c.gateway.advertise) }}{{ fail "config.gateway.advertise: with $(POD_NAME) pods need lasting names: set gwd.kind: StatefulSet" }}{{ end -}}
 {{- end -}}
-{{- if and .Values.leafd.enabled (not .Values.leafd.upstreams) (not $c.leafnodes.enabled) }}{{ fail "leafd.upstreams: which hubs are to be dialed? Without any it is this release's own, which wants config.leafnodes.enabled" }}{{ end -}}
+{{- if not .Values.hubd.enabled -}}
+{{- if $c.gateway.enabled }}{{ fail "config.gateway.enabled wants hubd.enabled: gwd joins the hubs by routes" }}{{ end -}}
+{{- if not .Values.leafd.enabled }}{{ fail "hubd.enabled: without hubs there is only leafd; set leafd.enabled and leafd.upstreams" }}{{ end -}}
+{{- end -}}
+{{- if and .Values.leafd.enabled (not .Values.leafd.upstreams) (not (hasKey .Values.leafd.config "upstreams")) $c.leafnodes.enabled $c.leafnodes.tls.enabled (not .Values.tlsCA.enabled) }}{{ fail "leafd wants tlsCA: no public authority signs the name of a service, so that it could not verify config.leafnodes.tls" }}{{ end -}}
+{{- if and .Values.leafd.enabled (not .Values.leafd.upstreams) (not (hasKey .Values.leafd.config "upstreams")) (not (and .Values.hubd.enabled $c.leafnodes.enabled)) }}{{ fail "leafd.upstreams: which hubs are to be dialed? Without any it is this release's own, which wants config.leafnodes.enabled" }}{{ end -}}
 {{- range $i, $f := $c.includes -}}
 {{- if or (not $f.secretName) (not $f.key) }}{{ fail (printf "config.includes[%d]: wants secretName and key" $i) }}{{ end -}}
 {{- end -}}
