@@ -5,7 +5,8 @@
 #   sh install.sh [options] [hubd] [gwd] [leafd]       without a name: all that are there
 #
 #   --from DIR      where the binaries are (default: beside this script, then the tree's bin/)
-#   --prefix DIR    programs go to DIR/bin, pages to DIR/share (default: /usr/local)
+#   --prefix DIR    programs go to DIR/bin, pages to DIR/share (default: /usr/local); settings
+#                   and services go below /etc in any case, so this needs root
 #   --no-units      no service, no user: programs, pages and settings only
 #   --dry-run       say what would be done, do nothing
 #   --uninstall     remove programs, pages and services; settings, data and users stay
@@ -67,6 +68,9 @@ done
 case $prefix in
 /*) ;;
 *) fail "--prefix $prefix: an absolute path is needed, it stands in the services" ;;
+esac
+case $prefix in
+*[!A-Za-z0-9_./-]*) fail "--prefix $prefix: only letters, digits and _ . / - can stand in a service's command" ;;
 esac
 bin=$destdir$prefix/bin
 share=$destdir$prefix/share
@@ -151,6 +155,17 @@ not_of_a_package() {
 	fi
 }
 
+# A service in /etc/systemd/system would hide that of a package, upgrade after upgrade.
+no_packaged_unit() {
+	live || return 0
+	[ -n "$units" ] || return 0
+	command -v dpkg-query >/dev/null || return 0
+	# shellcheck disable=SC2016 # dpkg-query's variable
+	if [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; then
+		fail "the Debian package $1 is installed, and its service would be hidden: use apt, remove it, or give --no-units"
+	fi
+}
+
 make_user() {
 	live || return 0
 	if getent passwd "$1" >/dev/null; then return 0; fi
@@ -182,7 +197,6 @@ unit() {
 }
 
 install_one() {
-	not_of_a_package "$1"
 	settings=$(shipped debian "$1.yaml")
 	environment=$(shipped debian "$1.default")
 	put 755 "$2" "$bin/$1"
@@ -214,7 +228,7 @@ uninstall_one() {
 }
 
 if [ -z "$dry" ] && live && [ "$(id -u)" -ne 0 ]; then
-	[ -w "$prefix" ] || fail "$prefix cannot be written: run this as root, or give --prefix"
+	fail "it writes below /etc: run it as root, or set DESTDIR"
 fi
 
 if [ "$action" = uninstall ]; then
@@ -234,6 +248,8 @@ for d in ${daemons:-hubd gwd leafd}; do
 		continue
 	fi
 	verify "$f"
+	not_of_a_package "$d"
+	no_packaged_unit "$d"
 	found="$found $d"
 done
 [ -n "$found" ] || fail "there is no hubd, gwd or leafd: look for them with --from DIR, or build them with make"

@@ -12,8 +12,8 @@
 #   --drain-timeout S    a node may take so long to leave                          (180)
 #   --start-timeout S    and so long to be back with all its links                 (60)
 #   --pause S            between two nodes                                         (2)
-#   --progress FILE      what is done already                                      (INVENTORY.progress)
-#   --fresh              forget what was done before
+#   --progress FILE      what is done already, and by which version                (INVENTORY.progress)
+#   --fresh              forget what was done before; happens by itself when --bin has another version than that run had
 #
 # The inventory is plain text, a node a line; "#" begins a comment, "[NAME]" a region:
 #
@@ -26,11 +26,16 @@
 # that is: name, role, HTTP port ("-": not to be asked, whoever starts it knows when it is ready), and how it is reached:
 #
 #   local PIDFILE COMMAND...   a process here: SIGUSR2, and the command again in the background
-#   systemd HOST UNIT          "systemctl stop" and "start" there by ssh (HOST "-": here); the unit's KillSignal is SIGUSR2
+#   systemd HOST UNIT          "systemctl stop" and "start" there by ssh (HOST "-": here), as root. The units of hubd and gwd drain
+#                              at a stop (KillSignal=SIGUSR2). That of leafd does not: it cuts clients off without a warning,
+#                              unless a drop-in says KillSignal=SIGUSR2 and TimeoutStopSec=150
 #   kubectl NAMESPACE POD      the pod is deleted (its preStop hook drains) and made again by its controller
 #   sh CHECK ;; DRAIN ;; START any three commands. DRAIN ends when the process is gone; CHECK may be "true"
 #
-# SSH, KUBECTL and SYSTEMCTL in the environment stand in for these commands, with their flags.
+# SSH, KUBECTL and SYSTEMCTL in the environment stand in for these commands, with their flags. CHECK stands in for the check
+# of a systemd node: a command for the shell of that machine, in which $unit is the unit. Without it the check that the unit
+# itself does before a start is run there, with the variables of /etc/default/UNIT: the "UNIT check" of its ExecStartPre, or
+# "UNIT check -c /etc/UNIT/UNIT.yaml". What else the unit is given (credentials, Environment=) that does not see.
 #
 # When a node does not come back the script stops: all others run on. Once that node is repaired, or simply again, the same
 # command goes on where it stopped. Exit codes: 0 all done, 2 wrong usage or inventory, 3 settings that the new binary
@@ -51,6 +56,11 @@ PAUSE=2
 PROGRESS=
 INVENTORY=
 ROLES="hub gwd leaf"
+# of the line of the inventory that is at hand; split_line sets them
+name=
+role=
+monitor=
+how=
 
 usage() { sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"; }
 wrong() {
@@ -178,7 +188,6 @@ awk -v only="$ONLY" -v roles="$ROLES" -v file="$INVENTORY" '
 	exit 2
 }
 [ -s "$PLAN" ] || fail 2 "no node of $INVENTORY is meant"
-[ -z "$FRESH" ] || rm -f "$PROGRESS"
 
 # split_line LINE: name, role and so on of a line of the plan.
 split_line() {
@@ -193,7 +202,7 @@ split_line() {
 			esac
 		done
 	done
-	from= to=
+	from='' to=''
 	case $how in
 	local) pidfile=${rest%%[ 	]*} command=${rest#*[ 	]} ;;
 	systemd | kubectl) place=${rest%%[ 	]*} unit=${rest##*[ 	]} ;;
@@ -206,17 +215,37 @@ split_line() {
 
 # --- what was done already ----------------------------------------------------
 
+# The first line of the progress is the version that is being put in: what was done for another one is not done.
+VERSION=$("$CLI" version 2>/dev/null | head -n 1)
+recorded=
+[ ! -f "$PROGRESS" ] || recorded=$(sed -n '1s/^version //p' "$PROGRESS")
+if [ -f "$PROGRESS" ] && [ "$recorded" != "$VERSION" ]; then
+	say "$PROGRESS is of another upgrade, to ${recorded:-an unknown version}: begins afresh"
+	FRESH=yes
+fi
+if [ -n "$FRESH" ]; then
+	if [ -n "$DRY" ]; then
+		PROGRESS=$PLAN.none
+	else
+		rm -f "$PROGRESS"
+	fi
+fi
+
 is_done() { [ -f "$PROGRESS" ] && grep -q "^done $name\$" "$PROGRESS"; }
 # wanted: what the node had before it was first touched: routes gateways leafs id version.
 wanted() {
 	[ -f "$PROGRESS" ] && sed -n "s/^want $name //p" "$PROGRESS" | tail -n 1
 }
-remember() { [ -n "$DRY" ] || printf '%s\n' "$*" >>"$PROGRESS" || fail 1 "$PROGRESS can't be written"; }
+remember() {
+	[ -f "$PROGRESS" ] || printf 'version %s\n' "$VERSION" >"$PROGRESS" || fail 1 "$PROGRESS can't be written"
+	printf '%s\n' "$*" >>"$PROGRESS" || fail 1 "$PROGRESS can't be written"
+}
 
 # --- asking nodes -------------------------------------------------------------
 
 # of KEY PATTERN: the value of a key of /varz in the answer, "-" if there is none.
 of() {
+	# shellcheck disable=SC2020 # two separators
 	of_value=$(printf '%s' "${look_status#*\"varz\":}" | tr ',{' '\n\n' | sed -n "s/^ *\"$1\": *\"\{0,1\}\($2\).*/\1/p" | head -n 1)
 	printf '%s' "${of_value:--}"
 }
@@ -266,6 +295,27 @@ on() { # HOST COMMAND: here or there
 	fi
 }
 
+# unit_check: what the shell of a unit's machine runs to check its settings. The variables are read as systemd reads them,
+# which a shell would not: what stands in a value is not run.
+unit_check() {
+	cat <<'END'
+if [ -r "/etc/default/${unit%.service}" ]; then
+	while IFS= read -r line || [ -n "$line" ]; do
+		case $line in [A-Za-z_]*=*) ;; *) continue ;; esac
+		variable=${line%%=*} value=${line#*=}
+		case $variable in *[!A-Za-z0-9_]*) continue ;; esac
+		case $value in
+		\"*\") value=${value#\"} value=${value%\"} ;;
+		\'*\') value=${value#\'} value=${value%\'} ;;
+		esac
+		export "$variable=$value"
+	done <"/etc/default/${unit%.service}"
+fi
+check=$($systemctl cat "$unit" 2>/dev/null | sed -n 's/^ExecStartPre=[-+!@:]*\(.* check -c .*\)/\1/p' | tail -n 1)
+${check:-${unit%.service} check -c /etc/${unit%.service}/${unit%.service}.yaml}
+END
+}
+
 # check_node: would the new binary accept the node's settings?
 check_node() {
 	case $how in
@@ -283,18 +333,21 @@ check_node() {
 		[ -n "$check_file" ] || return 0 # flags alone: they are checked at the start
 		"$check_exe" check -c "$check_file"
 		;;
-	systemd) on "$place" "${CHECK:-/usr/bin/$unit check -c /etc/$unit/$unit.yaml}" ;;
+	systemd) on "$place" "unit='$unit' systemctl='$SYSTEMCTL'
+${CHECK:-$(unit_check)}" ;;
 	kubectl) $KUBECTL -n "$place" get pod "$unit" >/dev/null ;; # the chart has checked its settings
 	sh) sh -c "$check" ;;
 	esac
 }
 
 pid_of() { [ -r "$pidfile" ] && tr -cd 0-9 <"$pidfile"; }
-# gone PID: the process has ended, even if nobody has asked for its exit code yet.
+# gone PID: the process has ended, even if nobody has asked for its exit code yet. Without a ps that says so, /proc does,
+# and a process of which nothing is known but that it can be signalled is not gone.
 gone() {
 	kill -0 "$1" 2>/dev/null || return 0
-	case $(ps -o stat= -p "$1" 2>/dev/null) in
-	Z* | '') return 0 ;;
+	case $(ps -o stat= -p "$1" 2>/dev/null || sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null) in
+	Z*) return 0 ;;
+	'') ! kill -0 "$1" 2>/dev/null && return 0 ;;
 	esac
 	return 1
 }
@@ -314,7 +367,7 @@ leave() {
 		[ -n "$leave_pid" ] && ! gone "$leave_pid" || return 0
 		kill -USR2 "$leave_pid" && await_gone "$leave_pid"
 		;;
-	systemd) on "$place" "$SYSTEMCTL stop $unit" ;;
+	systemd) on "$place" "$SYSTEMCTL stop $unit" ;; # leafd's unit does not drain, see the top
 	kubectl) $KUBECTL -n "$place" delete pod "$unit" --wait=true --timeout="${DRAIN_TIMEOUT}s" ;;
 	sh) sh -c "$drain" ;;
 	esac
@@ -420,7 +473,7 @@ while IFS= read -r line <&4; do
 	fi
 	back_at=$(now)
 	say "[$number/$total] $name: left in $((gone_at - left)) s, back in $((back_at - gone_at)) s${to:+, version $from -> $to}"
-	note done drain_seconds $((gone_at - left)) start_seconds $((back_at - gone_at))
+	note "done" drain_seconds $((gone_at - left)) start_seconds $((back_at - gone_at))
 	remember "done $name"
 done 4<"$PLAN"
 rm -f "$PROGRESS"

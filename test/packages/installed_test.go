@@ -4,10 +4,12 @@ package packages
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -258,6 +260,14 @@ func TestAlternatives(t *testing.T) {
 		}
 		os.Remove(real)
 	}
+	// One that comes later gets its name back at the next upgrade.
+	dpkg(t, "-i", deb("hubd", older))
+	points("/usr/bin/hubd")
+	edit(t, "/usr/sbin/nats-server", "a real one\n")
+	dpkg(t, "-i", deb("hubd", newer))
+	points("")
+	dpkg(t, "-P", "hubd")
+	os.Remove("/usr/sbin/nats-server")
 	var more []string
 	for _, c := range leftOvers(changes()) {
 		if !slices.Contains(before, c) && !strings.HasSuffix(c, "(gone)") {
@@ -330,7 +340,128 @@ func TestUpgradeUnderSystemd(t *testing.T) {
 		os.Remove("/run/active")
 		s = asked(install(d, older))
 		has("installation after a removal", s, "deb-systemd-invoke start "+d+".service", true)
+		has("installation after a removal", s, "disable", false)
 		dpkg(t, "-P", d)
+	}
+}
+
+// A first start that fails leaves nothing behind that would try again at the next boot.
+func TestFirstStartFails(t *testing.T) {
+	if !inside() {
+		throwAway(t)
+		return
+	}
+	enter(t)
+	if err := os.MkdirAll("/run/systemd/system", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const book = "/run/asked"
+	for name, code := range map[string]string{"systemctl": "0", "deb-systemd-invoke": "1"} {
+		stub(t, name, "echo "+name+" \"$@\" >>"+book+"; exit "+code)
+	}
+	for _, d := range []string{"hubd", "leafd"} {
+		os.Remove(book)
+		out := dpkg(t, "-i", deb(d, older))
+		asked := readFile(t, book)
+		for _, want := range []string{"systemctl --system stop " + d + ".service\n", "systemctl --system --quiet disable " + d + ".service\n"} {
+			if !strings.Contains(asked, want) {
+				t.Errorf("%s was not asked for:\n%s", want, asked)
+			}
+		}
+		if !strings.Contains(out, "systemctl enable --now "+d) {
+			t.Errorf("the administrator is not told what to do:\n%s", out)
+		}
+	}
+}
+
+// The script for upgrades checks settings as the unit does: its program, its settings, its variables.
+func TestRollingUpgradeChecks(t *testing.T) {
+	if !inside() {
+		throwAway(t)
+		return
+	}
+	enter(t)
+	dpkg(t, "-i", deb("hubd", older))
+	stub(t, "systemctl", "[ \"$1\" = cat ] && cat /run/unit")
+	if err := os.WriteFile("/run/unit", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, "/etc/hubd/hubd.yaml", "auth: {users: [{name: app, password: {env: APP_PASSWORD}}]}\n")
+	edit(t, "/tmp/inventory", "a hub - systemd - hubd.service\n")
+	upgrade := func(env ...string) (string, int) {
+		cmd := exec.Command("sh", "/mnt/scripts/rolling-upgrade.sh", "--dry-run", "/tmp/inventory")
+		cmd.Env = append(os.Environ(), env...)
+		out, err := cmd.CombinedOutput()
+		if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+			t.Fatal(err)
+		}
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	expect := func(when string, want int, says string, env ...string) {
+		t.Helper()
+		if out, code := upgrade(env...); code != want || !strings.Contains(out, says) {
+			t.Errorf("%s: exit code %d, want %d and %q in:\n%s", when, code, want, says, out)
+		}
+	}
+	expect("without its variables", 3, "APP_PASSWORD")
+	edit(t, "/etc/default/hubd", "APP_PASSWORD='a $(touch /run/executed) b'\n")
+	expect("with them", 0, "would be restarted")
+	if _, err := os.Stat("/run/executed"); err == nil {
+		t.Error("a value was run")
+	}
+	edit(t, "/run/unit", "[Service]\nExecStartPre=/usr/bin/hubd check -c /etc/hubd/other.yaml\n")
+	expect("as the unit says", 3, "other.yaml")
+	expect("by a check of one's own", 0, "would be restarted", "CHECK=[ $unit = hubd.service ]")
+	expect("by one that fails", 3, "not accept", "CHECK=false")
+
+	// What was done for another version is not done.
+	edit(t, "/tmp/inventory.progress", "version another\ndone a\n")
+	expect("after another upgrade", 0, "begins afresh", "CHECK=true")
+	expect("after another upgrade", 0, "1  a ", "CHECK=true")
+	version, _, _ := strings.Cut(run(t, "hubd", "version"), "\n")
+	if err := os.WriteFile("/tmp/inventory.progress", []byte("version "+version+"\ndone a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := upgrade("CHECK=false"); code != 0 || strings.Contains(out, "afresh") {
+		t.Errorf("after the same upgrade: exit code %d\n%s", code, out)
+	}
+}
+
+// install.sh says what it may not do before it does a half of it.
+func TestInstallScriptRefuses(t *testing.T) {
+	if !inside() {
+		throwAway(t)
+		return
+	}
+	enter(t)
+	if err := os.MkdirAll("/opt/mine", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod("/opt/mine", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	script := []string{"sh", "/mnt/scripts/install.sh", "--from", shared.bin, "--prefix", "/opt/mine", "hubd"}
+	out, err := tryRun(append([]string{"runuser", "-u", "nobody", "--"}, script...)...)
+	if err == nil || !strings.Contains(out, "run it as root") {
+		t.Errorf("as nobody: %v\n%s", err, out)
+	}
+	dpkg(t, "-i", deb("hubd", older))
+	if err := os.MkdirAll("/etc/systemd", 0o755); err != nil { // a machine with systemd
+		t.Fatal(err)
+	}
+	if out, err := tryRun(script...); err == nil || !strings.Contains(out, "its service would be hidden") {
+		t.Errorf("beside the package: %v\n%s", err, out)
+	}
+	if list := tree(t, "/opt/mine"); len(list) > 0 {
+		t.Errorf("refused, and there is %v", list)
+	}
+}
+
+// stub puts a program of a few words in the place of one of the machine's.
+func stub(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile("/usr/local/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		t.Fatal(err)
 	}
 }
 

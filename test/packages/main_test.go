@@ -81,6 +81,20 @@ func setUp(m *testing.M) (int, error) {
 			return 0, err
 		}
 	}
+	// What the throw-away root needs of the tree.
+	scripts := filepath.Join(dir, "scripts")
+	if err := os.Mkdir(scripts, 0o755); err != nil {
+		return 0, err
+	}
+	for _, f := range []string{"install.sh", "rolling-upgrade.sh"} {
+		body, err := os.ReadFile(filepath.Join(shared.root, "scripts", f))
+		if err != nil {
+			return 0, err
+		}
+		if err := os.WriteFile(filepath.Join(scripts, f), body, 0o755); err != nil {
+			return 0, err
+		}
+	}
 	// The throw-away root is entered by other users too.
 	for _, d := range []string{dir, shared.debs} {
 		if err := os.Chmod(d, 0o755); err != nil {

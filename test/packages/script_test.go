@@ -144,7 +144,7 @@ func TestInstallScriptChecks(t *testing.T) {
 		}
 		os.RemoveAll(dest + "/etc")
 	}
-	for _, args := range [][]string{{"--nope"}, {"gwd"}, {"--prefix", "relative"}, {"--from", "/does/not/exist"}} {
+	for _, args := range [][]string{{"--nope"}, {"gwd"}, {"--prefix", "relative"}, {"--prefix", "/opt/a b"}, {"--prefix", "/opt/a|b"}, {"--prefix=/opt/a&b"}, {"--from", "/does/not/exist"}} {
 		if out, err := script(t, file, dest, args...); err == nil || !strings.HasPrefix(out, "install.sh: ") {
 			t.Errorf("%v: %v\n%s", args, err, out)
 		}
@@ -156,7 +156,7 @@ func TestInstallScriptChecks(t *testing.T) {
 
 func TestShellcheck(t *testing.T) {
 	shellcheck := tool(t, "shellcheck", "shellcheck")
-	list := []string{shared.root + "/scripts/install.sh"}
+	list := []string{shared.root + "/scripts/install.sh", shared.root + "/scripts/rolling-upgrade.sh"}
 	for _, f := range []string{"preinst", "postinst", "prerm", "postrm"} {
 		text := strings.NewReplacer("@NAME@", "hubd", "@ALTERNATIVE@", "20", "@START@", "yes").Replace(readFile(t, shared.root+"/configs/debian/"+f))
 		filled := filepath.Join(t.TempDir(), f)
