@@ -25,7 +25,7 @@ type idle struct {
 const forgotten = 6 * time.Second
 
 func (c idle) once(run uint16, at *site, _ time.Duration) (measure, error) {
-	time.Sleep(forgotten)
+	time.Sleep(min(forgotten, c.quiet))
 	before, _, err := usage(at.pids)
 	if err != nil {
 		return measure{}, err

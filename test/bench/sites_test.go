@@ -102,8 +102,14 @@ func TestSeriesAndWhatIsMeasuredBesides(t *testing.T) {
 	m := on(t, s, scenario{}, func(at *site) (measure, error) { return parts.once(9, at, shortPhase) })
 	wantFigures(t, m, "CPU us, 1 wide", "CPU us, 2 wide", "2 / 1 wide", "install, s")
 
-	wantFigures(t, on(t, s, scenario{}, phaseOf(besideChurn{delivery{pubs: 1, subscribers: 1, size: 64, rate: 1000, churn: 5000}}.open)),
-		"CPU of the flow alone, us", "churn pairs/s", "p50 alone, us")
+	churned := func() measure {
+		return on(t, s, scenario{}, phaseOf(besideChurn{delivery{pubs: 1, subscribers: 1, size: 64, rate: 1000, churn: 5000}}.open))
+	}
+	m = churned()
+	for try := 0; try < 4 && m.Extra["churn pairs/s"] == 0; try++ { // the phase is so short that a busy machine may see none
+		m = churned()
+	}
+	wantFigures(t, m, "CPU of the flow alone, us", "churn pairs/s", "p50 alone, us")
 	wantFigures(t, on(t, s, scenario{}, func(at *site) (measure, error) {
 		return settle{one, time.Millisecond}.once(9, at, shortPhase)
 	}), resting, "MB before", "MB at the end")
