@@ -425,7 +425,7 @@ func TestCLIAgainstACluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		ends := map[string]string{} // of clients that it would reach, by server
-		first := false // reports of others may be faster
+		first := false              // reports of others may be faster
 		for asked, got := 1, 0; got < asked || !first; got++ {
 			m, err := dest.NextMsg(estate.Patience)
 			if err != nil {
