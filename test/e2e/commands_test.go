@@ -124,6 +124,9 @@ func TestWorkedSettings(t *testing.T) {
 	}
 	n := 0
 	err = fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if path == "helm" {
+			return fs.SkipDir // templates, which test/helm renders and checks
+		}
 		daemon := strings.TrimSuffix(filepath.Base(path), ".yaml")
 		if err != nil || d.IsDir() || !slices.Contains([]string{"hubd", "gwd", "leafd"}, daemon) {
 			return err
@@ -148,8 +151,8 @@ func TestWorkedSettings(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || n != 9 {
-		t.Errorf("%d files, %v; want 9", n, err)
+	if err != nil || n != 12 {
+		t.Errorf("%d files, %v; want 12", n, err)
 	}
 }
 
