@@ -491,6 +491,8 @@ func TestWebSocketCompressedIn(t *testing.T) {
 	if n := got.Load(); n > 400 {
 		t.Errorf("%d of 600 messages of a bomb came through", n)
 	}
+	sub.Close()
+	eventually(t, "everybody is gone", func() bool { return h.registry.Len() == 0 })
 	// A message that is too long before it is unpacked.
 	c, f = h.webReady(t, withDeflate)
 	junk := make([]byte, 9*payload)
