@@ -416,7 +416,7 @@ func (s *Service) Drain(ctx context.Context) {
 	}
 	s.routes.Drain()
 	// Hubs move each account by a fence, which may take them this long.
-	if !sleep(ctx, 2*s.set.FenceTimeout) {
+	if !link.Sleep(ctx, 2*s.set.FenceTimeout) {
 		return
 	}
 	s.gateways.Leave(ctx, s.set.CloseSpacing)
@@ -427,17 +427,6 @@ func (s *Service) Drain(ctx context.Context) {
 	select {
 	case <-arrived:
 	case <-ctx.Done():
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -277,7 +277,7 @@ func (s *Service) Drain(ctx context.Context, duration, grace time.Duration) {
 		return
 	}
 	s.eachClient(func(c *conn) { c.sendInfo(true) })
-	if !pause(ctx, grace) {
+	if !link.Sleep(ctx, grace) {
 		return
 	}
 	s.log.Noticef("Closing existing clients")
@@ -306,21 +306,9 @@ func (s *Service) closeSpread(ctx context.Context, all []*conn, over time.Durati
 		for closed < len(all) && all[closed].isEnding() {
 			closed++
 		}
-		if closed < len(all) && !pause(ctx, pace/2+rand.N(pace/2+1)) {
+		if closed < len(all) && !link.Sleep(ctx, pace/2+rand.N(pace/2+1)) {
 			return
 		}
-	}
-}
-
-// pause waits; it reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

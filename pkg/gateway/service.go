@@ -457,7 +457,7 @@ func (s *Service) Leave(ctx context.Context, spacing time.Duration) {
 		if c.ours() {
 			continue
 		}
-		if !first && !sleep(ctx, spacing) {
+		if !first && !link.Sleep(ctx, spacing) {
 			return
 		}
 		first = false
@@ -473,16 +473,5 @@ func (s *Service) Leave(ctx context.Context, spacing time.Duration) {
 		case <-limit.C:
 			return
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/banyanmq/banyan/pkg/broker"
+	"github.com/banyanmq/banyan/pkg/link"
 	"github.com/banyanmq/banyan/pkg/wire"
 )
 
@@ -193,26 +194,27 @@ type fence struct {
 }
 
 // ping sends a PING.
-func (l *conn) ping() {
-	l.pings.mu.Lock()
-	l.pings.sent++
-	l.c.Write([]byte("PING\r\n"))
-	l.pings.mu.Unlock()
-	l.c.Flush()
-}
+func (l *conn) ping() { l.sendPing(nil) }
 
 // fence returns a channel that is closed when the peer has handled all that was queued
 // up to now. It never is if the link ends before.
 func (l *conn) fence() <-chan struct{} {
-	f := fence{done: make(chan struct{})}
-	l.pings.mu.Lock()
-	l.pings.sent++
-	f.n = l.pings.sent
-	l.pings.waits = append(l.pings.waits, f)
+	done := make(chan struct{})
+	l.sendPing(done)
+	return done
+}
+
+// sendPing sends a PING; done, if it is not nil, is closed by the answer.
+func (l *conn) sendPing(done chan struct{}) {
+	p := &l.pings
+	p.mu.Lock()
+	p.sent++
+	if done != nil {
+		p.waits = append(p.waits, fence{p.sent, done})
+	}
 	l.c.Write([]byte("PING\r\n"))
-	l.pings.mu.Unlock()
+	p.mu.Unlock()
 	l.c.Flush()
-	return f.done
 }
 
 // ponged notes an answer.
@@ -269,7 +271,7 @@ func (s *Service) sendElsewhere(ctx context.Context, movers []*conn, limit time.
 	end := time.Now().Add(limit)
 	gap := min(limit/2/time.Duration(len(movers)), time.Second)
 	for i, l := range movers {
-		if i > 0 && !sleep(ctx, gap) {
+		if i > 0 && !link.Sleep(ctx, gap) {
 			return movers
 		}
 		l.c.WriteFlush(line)
@@ -281,7 +283,7 @@ func (s *Service) sendElsewhere(ctx context.Context, movers []*conn, limit time.
 				left = append(left, l)
 			}
 		}
-		if len(left) == 0 || time.Now().After(end) || !sleep(ctx, 20*time.Millisecond) {
+		if len(left) == 0 || time.Now().After(end) || !link.Sleep(ctx, 20*time.Millisecond) {
 			return left
 		}
 	}
@@ -302,21 +304,9 @@ func (s *Service) closeSpread(ctx context.Context, all []*conn, over time.Durati
 	}
 	gap := min(max(over, 0)/time.Duration(len(all)), time.Second)
 	for _, l := range all {
-		if !sleep(ctx, gap) {
+		if !link.Sleep(ctx, gap) {
 			return
 		}
 		l.Close(wire.ReasonServerShutdown)
-	}
-}
-
-// sleep waits; it reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
