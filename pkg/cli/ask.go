@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -40,6 +41,17 @@ func (m *monitoring) registerPort(f *pflag.FlagSet) {
 type endpoints struct {
 	base   *url.URL
 	client *http.Client
+}
+
+// begin opens what a command asks, which is interrupted by a signal. end is to be
+// called when it is done.
+func (m *monitoring) begin(cmd *cobra.Command) (ctx context.Context, e *endpoints, end func(), err error) {
+	e, err = m.open()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, stop := interruptible(cmd)
+	return ctx, e, func() { stop(); e.close() }, nil
 }
 
 func (m *monitoring) open() (*endpoints, error) {

@@ -38,13 +38,11 @@ health --url http://127.0.0.1:8222/healthz?js-enabled-only=true`),
 				u.RawQuery = ""
 				m.address = u.String()
 			}
-			e, err := m.open()
+			ctx, e, end, err := m.begin(cmd)
 			if err != nil {
 				return err
 			}
-			defer e.close()
-			ctx, stop := interruptible(cmd)
-			defer stop()
+			defer end()
 			code, body, err := e.get(ctx, endpoint, query)
 			if err != nil && ctx.Err() == nil {
 				err = exit(ExitFailure, err)

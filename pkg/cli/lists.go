@@ -133,13 +133,11 @@ LIST --http 10.0.0.5:8222 --json | jq .`, "LIST", l.use)),
 			if !slices.Contains([]string{"open", "closed", "any"}, state) {
 				return usagef("--state %s is none of open, closed, any", state)
 			}
-			e, err := m.open()
+			ctx, e, end, err := m.begin(cmd)
 			if err != nil {
 				return err
 			}
-			defer e.close()
-			ctx, stop := interruptible(cmd)
-			defer stop()
+			defer end()
 			query := url.Values{}
 			maps.Copy(query, l.query)
 			if l.page {

@@ -46,13 +46,11 @@ left out.
 status --http 10.0.0.5:8222 --json | jq .varz.connections`),
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			e, err := m.open()
+			ctx, e, end, err := m.begin(cmd)
 			if err != nil {
 				return err
 			}
-			defer e.close()
-			ctx, stop := interruptible(cmd)
-			defer stop()
+			defer end()
 			s, err := askStatus(ctx, e, limit)
 			if err != nil {
 				return err

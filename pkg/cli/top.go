@@ -61,13 +61,11 @@ top --once --json | jq .out_msgs_per_second`),
 			if o.once {
 				o.count = 1
 			}
-			e, err := m.open()
+			ctx, e, end, err := m.begin(cmd)
 			if err != nil {
 				return err
 			}
-			defer e.close()
-			ctx, stop := interruptible(cmd)
-			defer stop()
+			defer end()
 			return runTop(ctx, cmd.OutOrStdout(), e, o)
 		},
 	}

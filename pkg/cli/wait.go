@@ -42,13 +42,11 @@ wait --routes 2 --leafs 1 --http 10.0.0.5:8222`),
 				want.ready = true
 			}
 			m.timeout = min(timeout, 2*time.Second)
-			e, err := m.open()
+			ctx, e, end, err := m.begin(cmd)
 			if err != nil {
 				return err
 			}
-			defer e.close()
-			ctx, stop := interruptible(cmd)
-			defer stop()
+			defer end()
 			return waitFor(ctx, e, want, timeout)
 		},
 	}

@@ -71,7 +71,7 @@ func (l *look) where() string {
 
 // line is how a line of the service is changed.
 func (l *look) line(text string) string {
-	return fmt.Sprintf("systemctl edit %s, below [Service]: %s", strings.TrimSuffix(l.Unit, ".service"), text)
+	return fmt.Sprintf("systemctl edit %s, below [Service]: %s", l.short(), text)
 }
 
 // clients is how many clients the settings admit.
