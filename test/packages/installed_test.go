@@ -68,11 +68,10 @@ func stat(t *testing.T, name string) string {
 // A package is installed, its service is started by hand as its unit says, reloaded, upgraded
 // and stopped, and the package is removed and purged.
 func TestInstalled(t *testing.T) {
-	if !inside() {
-		throwAway(t)
+	changes := inThrowAway(t)
+	if changes == nil {
 		return
 	}
-	changes := enter(t)
 	for _, d := range daemons() {
 		t.Run(d, func(t *testing.T) {
 			dpkg(t, "-i", deb(d, older))
@@ -220,11 +219,10 @@ func sentAway(t *testing.T, c net.Conn, d string, took time.Duration) {
 
 // The name nats-server: ours where nobody has it, and never by covering another.
 func TestAlternatives(t *testing.T) {
-	if !inside() {
-		throwAway(t)
+	changes := inThrowAway(t)
+	if changes == nil {
 		return
 	}
-	changes := enter(t)
 	for _, f := range []string{"/usr/bin/nats-server", "/usr/sbin/nats-server", "/usr/local/bin/nats-server"} {
 		os.Remove(f) // this machine's, if it has one
 	}
@@ -282,11 +280,9 @@ func TestAlternatives(t *testing.T) {
 // With systemd an upgrade restarts what runs, and only with settings that will do. What is
 // run in systemd's stead here writes down what it was asked for.
 func TestUpgradeUnderSystemd(t *testing.T) {
-	if !inside() {
-		throwAway(t)
+	if inThrowAway(t) == nil {
 		return
 	}
-	enter(t)
 	if err := os.MkdirAll("/run/systemd/system", 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -347,11 +343,9 @@ func TestUpgradeUnderSystemd(t *testing.T) {
 
 // A first start that fails leaves nothing behind that would try again at the next boot.
 func TestFirstStartFails(t *testing.T) {
-	if !inside() {
-		throwAway(t)
+	if inThrowAway(t) == nil {
 		return
 	}
-	enter(t)
 	if err := os.MkdirAll("/run/systemd/system", 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -376,11 +370,9 @@ func TestFirstStartFails(t *testing.T) {
 
 // The script for upgrades checks settings as the unit does: its program, its settings, its variables.
 func TestRollingUpgradeChecks(t *testing.T) {
-	if !inside() {
-		throwAway(t)
+	if inThrowAway(t) == nil {
 		return
 	}
-	enter(t)
 	dpkg(t, "-i", deb("hubd", older))
 	stub(t, "systemctl", "[ \"$1\" = cat ] && cat /run/unit")
 	if err := os.WriteFile("/run/unit", nil, 0o644); err != nil {
@@ -429,11 +421,9 @@ func TestRollingUpgradeChecks(t *testing.T) {
 
 // install.sh says what it may not do before it does a half of it.
 func TestInstallScriptRefuses(t *testing.T) {
-	if !inside() {
-		throwAway(t)
+	if inThrowAway(t) == nil {
 		return
 	}
-	enter(t)
 	if err := os.MkdirAll("/opt/mine", 0o777); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,17 @@ import (
 // inside says whether this is the copy of the test in a throw-away root.
 func inside() bool { return os.Getenv("TEST_INSIDE") != "" }
 
+// inThrowAway has the rest of a test run in a root to throw away. It returns nil when that
+// was done, and within, what enter returns.
+func inThrowAway(t *testing.T) (changes func() []string) {
+	t.Helper()
+	if inside() {
+		return enter(t)
+	}
+	throwAway(t)
+	return nil
+}
+
 // throwAway runs the same test again in a root of its own, with processes and a network
 // of its own, and tells what came of it. All of it is gone when it returns.
 func throwAway(t *testing.T) {
